@@ -1,0 +1,59 @@
+//! The numbers of all message types. A new message takes the next free number of its block and
+//! one line here; numbers are never reused.
+
+/// Declares the numbers and their names together, so that errors can name what came.
+macro_rules! kinds {
+    ($($name:ident = $number:literal, $text:literal;)+) => {
+        $(#[doc = concat!("The kind of `", $text, "`.")] pub const $name: u16 = $number;)+
+
+        /// Every kind with its name, in order of the numbers.
+        pub const ALL: &[(u16, &str)] = &[$(($number, $text)),+];
+
+        /// Returns the name of a kind for messages to people.
+        pub fn name(kind: u16) -> &'static str {
+            ALL.iter().find(|(number, _)| *number == kind).map_or("unknown", |(_, name)| name)
+        }
+    };
+}
+
+kinds! {
+    HELLO = 1, "hello";
+    WELCOME = 2, "welcome";
+    REFUSAL = 3, "refusal";
+    PING = 4, "ping";
+    PONG = 5, "pong";
+
+    ATTACH = 20, "attach";
+    ATTACHED = 21, "attached";
+    START = 22, "start";
+    STOP = 23, "stop";
+    FINAL_ACK = 24, "final_ack";
+    REPORT = 25, "report";
+
+    STREAM_OPEN = 40, "stream_open";
+    STREAM_DATA = 41, "stream_data";
+    STREAM_CREDIT = 42, "stream_credit";
+
+    LAUNCH = 60, "launch";
+    SEND = 61, "send";
+    ACCEPTED = 62, "accepted";
+    FOLLOW = 63, "follow";
+    PROGRESS = 64, "progress";
+    OUTPUT = 65, "output";
+    ENDED = 66, "ended";
+    CANCEL = 67, "cancel";
+    CANCELLED = 68, "cancelled";
+
+    BUILDS_WANTED = 80, "builds_wanted";
+    BUILDS = 81, "builds";
+    QUEUE_WANTED = 82, "queue_wanted";
+    QUEUE = 83, "queue";
+    WHY_WANTED = 84, "why_wanted";
+    WHY = 85, "why";
+    LOG_WANTED = 86, "log_wanted";
+    LOG_ENDED = 87, "log_ended";
+    STATUS_WANTED = 88, "status_wanted";
+    STATUS = 89, "status";
+    REQUEST_WANTED = 90, "request_wanted";
+    REQUEST = 91, "request";
+}

@@ -1,0 +1,181 @@
+//! The command line asking about builds, the queue, logs and the master.
+
+use serde::{Deserialize, Serialize};
+
+use super::messages;
+
+messages! {
+    BuildsWanted = BUILDS_WANTED;
+    Builds = BUILDS;
+    QueueWanted = QUEUE_WANTED;
+    Queue = QUEUE;
+    WhyWanted = WHY_WANTED;
+    Why = WHY;
+    LogWanted = LOG_WANTED;
+    LogEnded = LOG_ENDED;
+    StatusWanted = STATUS_WANTED;
+    Status = STATUS;
+    RequestWanted = REQUEST_WANTED;
+    RequestLine = REQUEST;
+}
+
+/// Asks for the newest builds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildsWanted {
+    /// Only this builder's, where not empty.
+    #[serde(default)]
+    pub builder: String,
+    pub limit: u32,
+}
+
+/// Builds, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Builds {
+    pub builds: Vec<BuildLine>,
+}
+
+/// One build in a list. Times are µs since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildLine {
+    /// Such as `ci#42`.
+    pub build: String,
+    pub worker: String,
+    /// Buildbot's word; empty while it runs.
+    pub result: String,
+    pub reason: String,
+    pub started_us: i64,
+    pub ended_us: Option<i64>,
+    pub steps: Vec<StepLine>,
+}
+
+/// One step of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepLine {
+    pub name: String,
+    /// Buildbot's word; empty while it runs or waits.
+    pub result: String,
+    pub detail: String,
+    pub started_us: Option<i64>,
+    pub ended_us: Option<i64>,
+}
+
+/// Asks for everything that waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueWanted {}
+
+/// Waiting requests in the order of service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    pub requests: Vec<QueueLine>,
+}
+
+/// One waiting request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueLine {
+    pub request: String,
+    pub place: u32,
+    pub owner: String,
+    pub submitted_us: i64,
+    pub blocked_by: String,
+}
+
+/// Asks why a request or build is where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyWanted {
+    pub request: String,
+}
+
+/// The answer, line by line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    pub request: String,
+    pub headline: String,
+    pub reasons: Vec<Reason>,
+}
+
+/// One condition of a start, met or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    pub is_met: bool,
+    pub what: String,
+    pub detail: String,
+}
+
+/// Asks for a log; `Output` frames follow, then `LogEnded`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogWanted {
+    /// Such as `ci#42`.
+    pub build: String,
+    /// A step's name; empty for all steps.
+    #[serde(default)]
+    pub step: String,
+    /// Whether to go on until the build ends.
+    pub follow: bool,
+    /// First line wanted, from 0; lines are counted per step and channel order as stored.
+    #[serde(default)]
+    pub first_line: u64,
+    /// Most lines wanted; 0 for all.
+    #[serde(default)]
+    pub lines: u64,
+}
+
+/// The end of a log that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEnded {
+    pub build: String,
+}
+
+/// Asks how the master is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusWanted {}
+
+/// How the master is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub master: String,
+    pub version: String,
+    pub epoch: i64,
+    pub revision: i64,
+    pub started_us: i64,
+    pub waiting: u64,
+    pub running: u64,
+    pub workers: Vec<WorkerLine>,
+    pub sources: Vec<SourceLine>,
+}
+
+/// One worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerLine {
+    pub name: String,
+    pub is_attached: bool,
+    pub busy: u32,
+    pub max_builds: u32,
+    pub detail: String,
+}
+
+/// One change source and what became of its last round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceLine {
+    pub name: String,
+    pub kind: String,
+    pub is_well: bool,
+    pub detail: String,
+}
+
+/// Asks where one request is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestWanted {
+    pub request: String,
+}
+
+/// Where one request is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestLine {
+    pub request: String,
+    pub owner: String,
+    pub stage: super::launch::Stage,
+    /// Buildbot's word; empty before the end.
+    pub result: String,
+    pub exit_code: Option<u8>,
+    pub detail: String,
+}
