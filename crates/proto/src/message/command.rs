@@ -119,8 +119,6 @@ pub struct FinalAck {
 wire_words! {
     /// Where a command is in its life, as its worker sees it.
     pub enum Phase {
-        /// Known, not yet released to run.
-        Held = "held",
         Running = "running",
         Ended = "ended",
     }

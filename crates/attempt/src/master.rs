@@ -1,0 +1,192 @@
+//! The master's half: what it committed about a command, and what follows from a report.
+//!
+//! `Command` is part of the master's durable state. Every output is derived again from it after
+//! a restart, so nothing is lost between the commit and the act.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CommandId, LostReason, Outcome, Place, Stamp, StopOrder, ToWorker, View};
+
+/// Where the master holds a command to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Committed; the worker may or may not have heard of it.
+    Assigned { stop: Option<StopOrder> },
+    /// The worker reported it.
+    Running { stop: Option<StopOrder> },
+    /// The outcome is committed; the log may still be coming.
+    Ended { outcome: Outcome, log_bytes: u64 },
+    /// Outcome and log are safe; the worker may forget it.
+    Sealed { outcome: Outcome },
+}
+
+/// The master's half of one command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    pub id: CommandId,
+    pub place: Place,
+    pub state: State,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// The worker attached at `place`, with this command among its own or not.
+    Attached { place: &'a Place, view: Option<&'a View> },
+    /// The worker reported the command on a connection that is already attached.
+    Reported(&'a View),
+    /// Somebody wants it ended.
+    Stop(StopOrder),
+    /// The log is complete, synced and its index committed.
+    LogSealed,
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send this, if the worker is attached; otherwise the next attach brings it up again.
+    Send(ToWorker),
+    /// The command was seen running for the first time.
+    Began,
+    /// The outcome is now known, once and for all.
+    Ended(Outcome),
+}
+
+impl Command {
+    /// Makes a command that was decided but not yet sent.
+    pub fn assigned(id: CommandId, place: Place) -> Self {
+        Self { id, place, state: State::Assigned { stop: None } }
+    }
+
+    /// Returns what is known of the end.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.state {
+            State::Assigned { .. } | State::Running { .. } => None,
+            State::Ended { outcome, .. } | State::Sealed { outcome } => Some(outcome),
+        }
+    }
+
+    /// Takes an event and says what follows. `link` is the worker's current connection.
+    pub fn handle(&mut self, input: Input<'_>, link: Option<Stamp>) -> Vec<Output> {
+        match input {
+            Input::Attached { place, view: None } => self.missing(place, link),
+            Input::Attached { view: Some(view), .. } => self.attached(view, link),
+            Input::Reported(view) => self.reported(view, link),
+            Input::Stop(order) => self.stop(order, link),
+            Input::LogSealed => self.sealed(link),
+        }
+    }
+
+    /// Returns what to send to a worker that was just assigned this command.
+    pub fn start(&self, link: Option<Stamp>) -> Vec<Output> {
+        self.send(link, |stamp, command| ToWorker::Start { stamp, command })
+    }
+
+    fn send(&self, link: Option<Stamp>, message: fn(Stamp, CommandId) -> ToWorker) -> Vec<Output> {
+        link.map(|stamp| Output::Send(message(stamp, self.id))).into_iter().collect()
+    }
+
+    fn send_stop(&self, order: StopOrder, link: Option<Stamp>) -> Vec<Output> {
+        let stop = |stamp| Output::Send(ToWorker::Stop { stamp, command: self.id, order });
+        link.map(stop).into_iter().collect()
+    }
+
+    /// The worker attached and does not have the command.
+    fn missing(&mut self, place: &Place, link: Option<Stamp>) -> Vec<Output> {
+        match &self.state {
+            State::Assigned { stop } => {
+                if place.spool_id != self.place.spool_id {
+                    return self.end(Outcome::Lost(LostReason::Spool), 0);
+                }
+                if place.boot_id != self.place.boot_id {
+                    return self.end(Outcome::Lost(LostReason::Reboot), 0);
+                }
+                // The same spool without the command, and older connections are refused by the
+                // worker: it never ran and only a new START could make it.
+                if stop.is_some() { self.end(Outcome::Cancelled, 0) } else { self.start(link) }
+            }
+            State::Running { .. } => {
+                let reason = if place.spool_id != self.place.spool_id {
+                    LostReason::Spool
+                } else if place.boot_id != self.place.boot_id {
+                    LostReason::Reboot
+                } else {
+                    LostReason::Forgotten
+                };
+                self.end(Outcome::Lost(reason), 0)
+            }
+            State::Ended { .. } | State::Sealed { .. } => Vec::new(),
+        }
+    }
+
+    fn attached(&mut self, view: &View, link: Option<Stamp>) -> Vec<Output> {
+        let mut outputs = self.reported(view, link);
+        if let State::Running { stop: Some(order) } = self.state {
+            outputs.extend(self.send_stop(order, link));
+        }
+        outputs
+    }
+
+    fn reported(&mut self, view: &View, link: Option<Stamp>) -> Vec<Output> {
+        match (&self.state, view) {
+            (State::Assigned { stop }, View::Running) => {
+                self.state = State::Running { stop: *stop };
+                vec![Output::Began]
+            }
+            (State::Assigned { .. }, View::Ended { outcome, log_bytes }) => {
+                let mut outputs = vec![Output::Began];
+                outputs.extend(self.end(outcome.clone(), *log_bytes));
+                outputs
+            }
+            (State::Running { .. }, View::Ended { outcome, log_bytes }) => {
+                self.end(outcome.clone(), *log_bytes)
+            }
+            (State::Running { .. }, View::Running) | (State::Ended { .. }, View::Ended { .. }) => {
+                Vec::new()
+            }
+            // It was given up and runs after all: it must not go on.
+            (State::Ended { .. } | State::Sealed { .. }, View::Running) => {
+                self.send_stop(StopOrder::KILL, link)
+            }
+            (State::Sealed { .. }, View::Ended { .. }) => self.final_ack(link),
+        }
+    }
+
+    fn stop(&mut self, order: StopOrder, link: Option<Stamp>) -> Vec<Output> {
+        match &mut self.state {
+            State::Assigned { stop } | State::Running { stop } => {
+                *stop = Some(order);
+                self.send_stop(order, link)
+            }
+            State::Ended { .. } | State::Sealed { .. } => Vec::new(),
+        }
+    }
+
+    fn sealed(&mut self, link: Option<Stamp>) -> Vec<Output> {
+        match &self.state {
+            State::Ended { outcome, .. } => {
+                self.state = State::Sealed { outcome: outcome.clone() };
+                self.final_ack(link)
+            }
+            State::Assigned { .. } | State::Running { .. } | State::Sealed { .. } => Vec::new(),
+        }
+    }
+
+    fn final_ack(&self, link: Option<Stamp>) -> Vec<Output> {
+        self.send(link, |stamp, command| ToWorker::FinalAck { stamp, command })
+    }
+
+    fn end(&mut self, outcome: Outcome, log_bytes: u64) -> Vec<Output> {
+        self.state = State::Ended { outcome: outcome.clone(), log_bytes };
+        vec![Output::Ended(outcome)]
+    }
+}
+
+/// Says what to send about a command the master does not hold: it was finished long ago, or it
+/// belongs to a database that was replaced. It must end, and then be forgotten.
+pub fn disown(command: CommandId, view: &View, stamp: Stamp) -> ToWorker {
+    match view {
+        View::Running => ToWorker::Stop { stamp, command, order: StopOrder::KILL },
+        View::Ended { .. } => ToWorker::FinalAck { stamp, command },
+    }
+}

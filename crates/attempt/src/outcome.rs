@@ -1,0 +1,71 @@
+//! How a command ended.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The end of a command as the kernel or the protocol established it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    Exited(i32),
+    Signal(i32),
+    Timeout,
+    OutOfMemory,
+    Cancelled,
+    /// It could not be executed; the text says why.
+    NotStarted(String),
+    /// What became of it is not known; it may have run.
+    Lost(LostReason),
+}
+
+/// Why an outcome is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum LostReason {
+    /// Its supervisor on the worker was killed.
+    Supervisor,
+    /// The worker's machine was restarted.
+    Reboot,
+    /// The worker came back without the spool it had.
+    Spool,
+    /// The worker does not have a command it once reported.
+    Forgotten,
+}
+
+impl LostReason {
+    /// Every reason with its stable word.
+    pub const WORDS: [(Self, &'static str); 4] = [
+        (Self::Supervisor, "supervisor"),
+        (Self::Reboot, "reboot"),
+        (Self::Spool, "spool"),
+        (Self::Forgotten, "forgotten"),
+    ];
+
+    /// Returns the stable word, as stored and shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Supervisor => "supervisor",
+            Self::Reboot => "reboot",
+            Self::Spool => "spool",
+            Self::Forgotten => "forgotten",
+        }
+    }
+
+    /// Reads a stable word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(reason, _)| *reason)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "exited({code})"),
+            Self::Signal(number) => write!(f, "signal({number})"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::OutOfMemory => f.write_str("oom"),
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::NotStarted(why) => write!(f, "not_started({why})"),
+            Self::Lost(reason) => write!(f, "lost({})", reason.word()),
+        }
+    }
+}

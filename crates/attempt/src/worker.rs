@@ -1,0 +1,197 @@
+//! The worker's half: every command it has, and which messages it still believes.
+//!
+//! Its durable memory is the spool. `Worker` is rebuilt from it with `recover` before the first
+//! connection.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{CommandId, Outcome, Stamp, StopOrder, ToMaster, ToWorker, View};
+
+/// What the spool says about a command after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It provably never ran: whatever is left of it can go.
+    NeverRan,
+    /// Its shim lives.
+    Alive,
+    Ended {
+        outcome: Outcome,
+        log_bytes: u64,
+    },
+}
+
+/// What happened on this side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A master accepted the connection.
+    Welcomed(Stamp),
+    Disconnected,
+    Message(ToWorker),
+    /// The command's process exists.
+    Started(CommandId),
+    /// The command's end is in the spool.
+    Ended {
+        command: CommandId,
+        outcome: Outcome,
+        log_bytes: u64,
+    },
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Store this epoch durably before anything else that follows.
+    RememberEpoch(i64),
+    /// The master is older than one already seen: leave it.
+    RefuseMaster {
+        seen: i64,
+    },
+    /// Make the spool entry and start the shim.
+    Run(CommandId),
+    /// Connect to the living shim.
+    Adopt(CommandId),
+    Stop(CommandId, StopOrder),
+    /// Remove the spool entry.
+    Delete(CommandId),
+    Send(ToMaster),
+}
+
+/// The worker's half of all its commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    highest_epoch: i64,
+    link: Option<Stamp>,
+    commands: BTreeMap<CommandId, View>,
+    /// Forgotten within this connection: a doubled START must not run them again.
+    forgotten: BTreeSet<CommandId>,
+}
+
+impl Worker {
+    /// Rebuilds the half from the highest epoch stored and what the spool holds.
+    pub fn recover(
+        highest_epoch: i64,
+        spool: impl IntoIterator<Item = (CommandId, Found)>,
+    ) -> (Self, Vec<Output>) {
+        let mut commands = BTreeMap::new();
+        let mut outputs = Vec::new();
+        for (command, found) in spool {
+            match found {
+                Found::NeverRan => outputs.push(Output::Delete(command)),
+                Found::Alive => {
+                    commands.insert(command, View::Running);
+                    outputs.push(Output::Adopt(command));
+                }
+                Found::Ended { outcome, log_bytes } => {
+                    commands.insert(command, View::Ended { outcome, log_bytes });
+                }
+            }
+        }
+        (Self { highest_epoch, link: None, commands, forgotten: BTreeSet::new() }, outputs)
+    }
+
+    /// Returns every command with its state: what the worker tells when it attaches.
+    pub fn report(&self) -> Vec<ToMaster> {
+        self.commands
+            .iter()
+            .map(|(command, view)| ToMaster { command: *command, view: view.clone() })
+            .collect()
+    }
+
+    /// Returns how many commands have not ended.
+    pub fn running(&self) -> usize {
+        self.commands.values().filter(|view| matches!(view, View::Running)).count()
+    }
+
+    /// Takes an event and says what follows.
+    pub fn handle(&mut self, input: Input) -> Vec<Output> {
+        match input {
+            Input::Welcomed(stamp) => self.welcomed(stamp),
+            Input::Disconnected => {
+                self.link = None;
+                Vec::new()
+            }
+            Input::Message(message) => self.message(message),
+            Input::Started(command) => self.started(command),
+            Input::Ended { command, outcome, log_bytes } => self.ended(command, outcome, log_bytes),
+        }
+    }
+
+    fn welcomed(&mut self, stamp: Stamp) -> Vec<Output> {
+        if stamp.epoch < self.highest_epoch {
+            return vec![Output::RefuseMaster { seen: self.highest_epoch }];
+        }
+        self.link = Some(stamp);
+        self.forgotten.clear();
+        if stamp.epoch == self.highest_epoch {
+            return Vec::new();
+        }
+        self.highest_epoch = stamp.epoch;
+        vec![Output::RememberEpoch(stamp.epoch)]
+    }
+
+    fn message(&mut self, message: ToWorker) -> Vec<Output> {
+        let stamp = match message {
+            ToWorker::Start { stamp, .. }
+            | ToWorker::Stop { stamp, .. }
+            | ToWorker::FinalAck { stamp, .. } => stamp,
+        };
+        if self.link != Some(stamp) {
+            return Vec::new();
+        }
+        match message {
+            ToWorker::Start { command, .. } => self.start(command),
+            ToWorker::Stop { command, order, .. } => self.stop(command, order),
+            ToWorker::FinalAck { command, .. } => self.forget(command),
+        }
+    }
+
+    fn start(&mut self, command: CommandId) -> Vec<Output> {
+        if self.forgotten.contains(&command) {
+            return Vec::new();
+        }
+        if let Some(view) = self.commands.get(&command) {
+            return vec![Output::Send(ToMaster { command, view: view.clone() })];
+        }
+        self.commands.insert(command, View::Running);
+        vec![Output::Run(command)]
+    }
+
+    fn stop(&mut self, command: CommandId, order: StopOrder) -> Vec<Output> {
+        match self.commands.get(&command) {
+            Some(View::Running) => vec![Output::Stop(command, order)],
+            Some(view @ View::Ended { .. }) => {
+                vec![Output::Send(ToMaster { command, view: view.clone() })]
+            }
+            None if self.forgotten.contains(&command) => Vec::new(),
+            // A stop that overtook its start: the answer is final, so the start finds an end.
+            None => self.ended(command, Outcome::Cancelled, 0),
+        }
+    }
+
+    fn forget(&mut self, command: CommandId) -> Vec<Output> {
+        if !matches!(self.commands.get(&command), Some(View::Ended { .. })) {
+            return Vec::new();
+        }
+        self.commands.remove(&command);
+        self.forgotten.insert(command);
+        vec![Output::Delete(command)]
+    }
+
+    fn started(&mut self, command: CommandId) -> Vec<Output> {
+        match self.commands.get(&command) {
+            Some(View::Running) => self.tell(command, View::Running),
+            Some(View::Ended { .. }) | None => Vec::new(),
+        }
+    }
+
+    fn ended(&mut self, command: CommandId, outcome: Outcome, log_bytes: u64) -> Vec<Output> {
+        let view = View::Ended { outcome, log_bytes };
+        self.commands.insert(command, view.clone());
+        self.tell(command, view)
+    }
+
+    fn tell(&self, command: CommandId, view: View) -> Vec<Output> {
+        let message = Output::Send(ToMaster { command, view });
+        self.link.map(|_| message).into_iter().collect()
+    }
+}
