@@ -1,1 +1,36 @@
-//! (placeholder)
+//! Reads configurations: a TOML tree with spans, decoded into checked values, with every problem
+//! found in one run. Pure: text comes in, values and diagnostics go out.
+//!
+//! This crate is the toolkit; each kind of thing (a scheduler, a step, a change source) defines
+//! its own struct where it lives and implements `Decode`.
+//!
+//! **Invariant**: no text makes it panic, recurse without bound, or stop at the first error.
+
+mod code;
+mod context;
+mod decode;
+mod diagnostic;
+mod duration;
+mod expression;
+mod fields;
+pub mod filter;
+mod name;
+mod registry;
+mod render;
+mod source;
+pub mod template;
+mod tree;
+mod value;
+
+pub use code::Code;
+pub use context::Context;
+pub use decode::Decode;
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use duration::parse_duration;
+pub use fields::Fields;
+pub use name::{BadName, Name};
+pub use registry::{Kind, by_type};
+pub use render::{Style, render, to_json};
+pub use source::{SourceFile, Span, Spanned};
+pub use tree::{Entry, Node, NodeKind, Table, parse};
+pub use value::Value;

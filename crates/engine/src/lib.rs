@@ -1,1 +1,53 @@
-//! (placeholder)
+//! The domain, pure: events in, decisions out.
+//!
+//! `Engine::handle` takes one event and returns the rows to write and the actions to perform.
+//! The shell commits the rows of a batch in one transaction and only then acts. There is no I/O
+//! here, no clock, no randomness and no map with a random order: the same events give the same
+//! decisions, which is what the simulator builds on.
+//!
+//! **Invariants**
+//! - Durable state is rows (`row`), kept in `table::Table`; nothing durable can change without
+//!   being written. `Engine::restore(rows)` equals the live durable state.
+//! - An accepted id never vanishes; a terminal state never changes.
+//! - A command id is sent to at most one place, and only after its row was committed.
+//!
+//! Where to add things: a scheduler kind is one file in `scheduler`, a step kind one in `step`.
+
+mod build;
+mod decision;
+mod dispatch;
+mod durable;
+mod engine;
+mod event;
+mod follow;
+mod id;
+mod intake;
+mod plan;
+mod restore;
+pub mod result;
+pub mod row;
+mod schedule;
+pub mod scheduler;
+pub mod settings;
+pub mod step;
+mod stop;
+mod subject;
+mod table;
+mod time;
+mod volatile;
+mod why;
+mod workers;
+
+pub use decision::{Accepted, Action, Answer, Decision, Directive, Refusal, StartOrder, Stopped};
+pub use durable::{Durable, Identity};
+pub use engine::Engine;
+pub use event::{
+    Event, LaunchOffer, LaunchWait, NewChange, Offer, PolledChange, Submission, Ticket,
+};
+pub use id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
+pub use intake::repeat;
+pub use plan::Plan;
+pub use result::BuildResult;
+pub use row::{Rows, Write};
+pub use time::Now;
+pub use why::{Blocker, Standing};

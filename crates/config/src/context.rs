@@ -1,0 +1,98 @@
+//! What decoding collects: problems, definitions and references.
+
+use std::path::{Path, PathBuf};
+
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::name::Name;
+use crate::source::{SourceFile, Span, Spanned};
+
+/// Collects everything found while a configuration is decoded.
+#[derive(Debug)]
+pub struct Context<'a> {
+    files: &'a [SourceFile],
+    problems: Vec<Diagnostic>,
+    defined: Vec<(&'static str, Spanned<Name>)>,
+    referred: Vec<(&'static str, Spanned<Name>)>,
+}
+
+impl<'a> Context<'a> {
+    /// Begins with the problems parsing found.
+    pub fn new(files: &'a [SourceFile], problems: Vec<Diagnostic>) -> Self {
+        Self { files, problems, defined: Vec::new(), referred: Vec::new() }
+    }
+
+    /// Notes a problem.
+    pub fn report(&mut self, problem: Diagnostic) {
+        self.problems.push(problem);
+    }
+
+    /// Notes that a thing of a kind is defined.
+    pub fn define(&mut self, kind: &'static str, name: Spanned<Name>) {
+        self.defined.push((kind, name));
+    }
+
+    /// Notes that something refers to a thing of a kind.
+    pub fn refer(&mut self, kind: &'static str, name: Spanned<Name>) {
+        self.referred.push((kind, name));
+    }
+
+    /// Makes a path absolute: a relative one is relative to the file it stands in.
+    pub fn path(&self, span: Span, text: &str) -> PathBuf {
+        let folder = self.files.get(span.file).and_then(|file| file.path.parent());
+        folder.unwrap_or(Path::new("")).join(text)
+    }
+
+    /// Checks that every reference has its definition, and warns of kinds that nobody uses.
+    pub fn resolve(&mut self, warn_unused: &[&'static str]) {
+        for (kind, name) in &self.referred {
+            let mut same_kind = self.defined.iter().filter(|(other, _)| other == kind);
+            if same_kind.clone().any(|(_, defined)| defined.value == name.value) {
+                continue;
+            }
+            let message = format!("no {kind} named `{}`", name.value);
+            let mut problem = Diagnostic::new(Code::UnknownName, name.span, message);
+            let known: Vec<&str> = same_kind.clone().map(|(_, n)| n.value.as_str()).collect();
+            if let Some(near) = nearest(name.value.as_str(), &known) {
+                problem = problem.label(format!("did you mean `{near}`?"));
+                if let Some((_, defined)) = same_kind.find(|(_, n)| n.value.as_str() == near) {
+                    problem = problem.also(defined.span, format!("`{near}` is defined here"));
+                }
+            } else if known.is_empty() {
+                problem =
+                    problem.help(format!("define it: [{}.{}]", kind.replace(' ', "_"), name.value));
+            } else {
+                problem = problem.help(format!("there is: {}", known.join(", ")));
+            }
+            self.problems.push(problem);
+        }
+        for (kind, name) in &self.defined {
+            let is_used =
+                self.referred.iter().any(|(other, used)| other == kind && used.value == name.value);
+            if warn_unused.contains(kind) && !is_used {
+                let message = format!("{kind} `{}` is never used", name.value);
+                self.problems.push(Diagnostic::new(Code::Unused, name.span, message));
+            }
+        }
+    }
+
+    /// Hands out the problems in the order of their places, errors and warnings together.
+    pub fn finish(mut self) -> Vec<Diagnostic> {
+        self.problems.sort_by_key(|problem| (problem.primary.span, problem.code));
+        self.problems.dedup();
+        self.problems
+    }
+
+    /// Says whether anything found so far is an error.
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity() == Severity::Error)
+    }
+}
+
+/// Finds the known word that was probably meant.
+pub(crate) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+    let scored =
+        known.iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate));
+    let (distance, best) = scored.min()?;
+    (distance <= 1 + word.chars().count() / 4).then_some(best)
+}

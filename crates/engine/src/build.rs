@@ -1,0 +1,325 @@
+//! Runs builds: starts them, takes their steps in order, turns outcomes into results.
+
+use attempt::master::{Command as Half, Input, Output, State};
+use attempt::{CommandId, Outcome};
+use config::Name;
+
+use crate::decision::{Action, Directive, StartOrder};
+use crate::engine::Engine;
+use crate::id::{BuildId, RequestId};
+use crate::plan::Plan;
+use crate::result::{self, BuildResult, exit_code};
+use crate::row::{Build, Command, RequestState, StepProgress, StepState};
+use crate::step::RenderFailed;
+use crate::subject::Subject;
+use crate::time::Now;
+
+/// A step that is safe to repeat gets this many commands before its loss is final.
+const MOST_ATTEMPTS: u32 = 3;
+
+/// What becomes of a build next.
+enum Next {
+    Start(u32),
+    Skip(u32),
+    Finish,
+}
+
+impl Engine {
+    /// Starts a build of a waiting request on a worker with a free place.
+    pub(crate) fn start_build(&mut self, now: Now, request: RequestId, worker: Name) {
+        let settings = self.settings.clone();
+        let Some(waiting) = self.durable.request(request) else { return };
+        let Some(builder) = settings.builders.get(&waiting.builder) else { return };
+        let (name, builder_name) = (waiting.name.clone(), waiting.builder.clone());
+        let id = self.durable.next_build();
+        self.durable.add_build(Build {
+            id,
+            request,
+            name,
+            rerun: 1,
+            builder: builder_name.clone(),
+            slot: self.free_slot(&worker),
+            worker,
+            revision: settings.revision,
+            steps: builder.steps.iter().map(|_| StepProgress::waiting()).collect(),
+            plan: Plan::new(builder_name, builder.steps.clone()),
+            started_us: now.wall_us,
+            stop_reason: None,
+            end: None,
+        });
+        self.durable.set_request_state(request, RequestState::Running { build: id });
+        self.actions.push(Action::RequestChanged { request });
+        self.advance(now, id);
+    }
+
+    /// Goes on with a build until a command runs or the build is over.
+    fn advance(&mut self, now: Now, id: BuildId) {
+        loop {
+            let Some(build) = self.durable.build(id) else { return };
+            match next(build) {
+                None => return,
+                Some(Next::Finish) => return self.finish(now, id),
+                Some(Next::Skip(step)) => {
+                    let done = StepState::Done { result: BuildResult::Skipped, exit_code: 0 };
+                    self.set_step(now, id, step, done, "an earlier step ended the build");
+                }
+                Some(Next::Start(step)) => {
+                    if self.start_step(now, id, step) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts a command for a step. Says whether there is one now; otherwise the step is done.
+    fn start_step(&mut self, now: Now, id: BuildId, step: u32) -> bool {
+        match self.can_render(id, step) {
+            Ok(()) => self.assign(now, id, step),
+            Err(failed) => {
+                let done = StepState::Done {
+                    result: BuildResult::Exception,
+                    exit_code: exit_code::CONFIG,
+                };
+                self.set_step(now, id, step, done, &failed.to_string());
+                false
+            }
+        }
+    }
+
+    fn can_render(&self, id: BuildId, step: u32) -> Result<(), RenderFailed> {
+        let Some(build) = self.durable.build(id) else { return Ok(()) };
+        let Some(subject) = self.subject(build) else { return Ok(()) };
+        build.plan.steps[step as usize].render(&subject).map(|_| ())
+    }
+
+    /// Commits a new command to the build's worker and sends it.
+    fn assign(&mut self, now: Now, id: BuildId, step: u32) -> bool {
+        let counter = self.durable.next_command();
+        let command = CommandId { incarnation: self.identity.incarnation, counter };
+        let Some(build) = self.durable.build(id) else { return false };
+        let Some(attached) = self.volatile.workers.get(&build.worker) else {
+            // The worker is gone between two steps: `worker_attached` comes back to this build.
+            return true;
+        };
+        let (worker, place, link) =
+            (build.worker.clone(), attached.place.clone(), Some(attached.stamp));
+        let part = build.steps.iter().map(|step| step.attempts).sum();
+        let Some(build) = self.durable.edit_build(id) else { return false };
+        let progress = &mut build.steps[step as usize];
+        progress.attempts += 1;
+        progress.state = StepState::Running;
+        progress.started_us.get_or_insert(now.wall_us);
+        let (attempt, request) = (progress.attempts, build.request);
+        let half = Half::assigned(command, place);
+        let outputs = half.start(link);
+        self.durable.commands.put(Command {
+            half,
+            build: id,
+            step,
+            part,
+            attempt,
+            worker,
+            assigned_us: now.wall_us,
+            began_us: None,
+            ended_us: None,
+        });
+        self.actions.push(Action::RequestChanged { request });
+        self.perform(now, command, outputs);
+        true
+    }
+
+    /// Lets an event act on the master's half of a command.
+    pub(crate) fn drive(&mut self, now: Now, id: CommandId, input: Input<'_>) {
+        let Some(command) = self.durable.commands.get(&id) else { return };
+        let link = self.volatile.workers.get(&command.worker).map(|attached| attached.stamp);
+        let before = command.half.state.clone();
+        let Some(command) = self.durable.commands.edit(&id) else { return };
+        let outputs = command.half.handle(input, link);
+        let was_stopped =
+            matches!(before, State::Assigned { stop: Some(_) } | State::Running { stop: Some(_) });
+        for output in &outputs {
+            if let Output::Ended(outcome) = output {
+                self.command_ended(now, id, outcome, was_stopped);
+            }
+        }
+        self.perform(now, id, outputs);
+    }
+
+    /// Turns what the half wants into actions.
+    fn perform(&mut self, now: Now, id: CommandId, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Send(message) => self.send(id, message),
+                Output::Began => {
+                    if let Some(command) = self.durable.commands.edit(&id) {
+                        command.began_us = Some(now.wall_us);
+                    }
+                }
+                Output::Ended(_) => self.seal(id),
+            }
+        }
+    }
+
+    /// Asks for the log of an ended command.
+    pub(crate) fn seal(&mut self, id: CommandId) {
+        let Some(command) = self.durable.commands.get(&id) else { return };
+        if let State::Ended { log_bytes, .. } = command.half.state {
+            self.actions.push(Action::SealLog { command: id, log_bytes });
+        }
+    }
+
+    fn send(&mut self, id: CommandId, message: attempt::ToWorker) {
+        let Some(command) = self.durable.commands.get(&id) else { return };
+        let worker = command.worker.clone();
+        let (stamp, directive) = match message {
+            attempt::ToWorker::Start { stamp, .. } => match self.start_order(command) {
+                Some(order) => (stamp, Directive::Start(Box::new(order))),
+                None => return,
+            },
+            attempt::ToWorker::Stop { stamp, command, order } => {
+                (stamp, Directive::Stop { command, order })
+            }
+            attempt::ToWorker::FinalAck { stamp, command } => {
+                (stamp, Directive::FinalAck { command })
+            }
+        };
+        self.actions.push(Action::Send { worker, stamp, directive });
+    }
+
+    /// Expands a command's step. The same rows give the same order, so sending again is safe.
+    fn start_order(&self, command: &Command) -> Option<StartOrder> {
+        let build = self.durable.build(command.build)?;
+        let step = &build.plan.steps[command.step as usize];
+        let rendered = step.render(&self.subject(build)?).ok()?;
+        let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).ok();
+        Some(StartOrder {
+            command: command.id(),
+            program: rendered.program,
+            argv: rendered.argv,
+            env: rendered.env,
+            builder: build.builder.clone(),
+            slot: build.slot,
+            workdir: step.workdir.clone().unwrap_or_default().into_bytes(),
+            timeout_ms: step.timeout.and_then(millis),
+            silence_timeout_ms: step.silence_timeout.and_then(millis),
+        })
+    }
+
+    fn subject<'a>(&'a self, build: &'a Build) -> Option<Subject<'a>> {
+        let request = self.durable.request(build.request)?;
+        Some(Subject { change: self.durable.change(request.change)?, build })
+    }
+
+    fn command_ended(&mut self, now: Now, id: CommandId, outcome: &Outcome, was_stopped: bool) {
+        let Some(command) = self.durable.commands.edit(&id) else { return };
+        command.ended_us = Some(now.wall_us);
+        let (build_id, step) = (command.build, command.step);
+        let Some(build) = self.durable.build(build_id) else { return };
+        let progress = &build.steps[step as usize];
+        let detail = outcome.to_string();
+        let may_repeat = matches!(outcome, Outcome::Lost(_))
+            && build.plan.steps[step as usize].retry_safe
+            && progress.attempts < MOST_ATTEMPTS
+            && build.stop_reason.is_none();
+        if may_repeat {
+            self.set_step(now, build_id, step, StepState::Waiting, &detail);
+        } else {
+            let result =
+                if was_stopped { BuildResult::Cancelled } else { result::of_outcome(outcome) };
+            let done = StepState::Done { result, exit_code: result::exit_code_of(outcome) };
+            self.set_step(now, build_id, step, done, &detail);
+        }
+        self.advance(now, build_id);
+    }
+
+    fn set_step(&mut self, now: Now, id: BuildId, step: u32, state: StepState, detail: &str) {
+        let Some(build) = self.durable.edit_build(id) else { return };
+        let progress = &mut build.steps[step as usize];
+        progress.state = state;
+        detail.clone_into(&mut progress.detail);
+        if matches!(state, StepState::Done { .. }) {
+            progress.ended_us = Some(now.wall_us);
+        }
+        let request = build.request;
+        self.actions.push(Action::RequestChanged { request });
+    }
+
+    /// Goes on with the builds of a worker whose next command waited for it.
+    pub(crate) fn resume_builds(&mut self, now: Now, worker: &Name) {
+        let builds: Vec<BuildId> =
+            self.durable.slots(worker).into_iter().flatten().map(|(_, build)| *build).collect();
+        for build in builds {
+            self.advance(now, build);
+        }
+    }
+
+    fn finish(&mut self, now: Now, id: BuildId) {
+        let Some(build) = self.durable.build(id) else { return };
+        let request = build.request;
+        let verdict = verdict(build);
+        self.durable.end_build(id, verdict.result, now.wall_us);
+        let done = RequestState::Done {
+            result: verdict.result,
+            reason: verdict.reason,
+            exit_code: verdict.exit_code,
+            ended_us: now.wall_us,
+        };
+        self.durable.set_request_state(request, done);
+        self.volatile.forget_request(request);
+        self.actions.push(Action::RequestChanged { request });
+    }
+}
+
+/// Says what comes next for a build, or `None` while a command of it runs.
+fn next(build: &Build) -> Option<Next> {
+    let mut is_over = build.stop_reason.is_some();
+    for ((step, progress), index) in build.plan.steps.iter().zip(&build.steps).zip(0u32..) {
+        match progress.state {
+            StepState::Running => return None,
+            StepState::Done { result, .. } => {
+                is_over |= result::effect(step.flags, result).ends_build;
+            }
+            StepState::Waiting if is_over && !step.always_run => return Some(Next::Skip(index)),
+            StepState::Waiting => return Some(Next::Start(index)),
+        }
+    }
+    Some(Next::Finish)
+}
+
+/// The end of a build.
+struct Verdict {
+    result: BuildResult,
+    reason: String,
+    exit_code: u8,
+}
+
+/// Adds up the steps of a build that is over.
+fn verdict(build: &Build) -> Verdict {
+    let mut total = BuildResult::Success;
+    let mut deciding: Option<(usize, u8)> = None;
+    for (index, (step, progress)) in build.plan.steps.iter().zip(&build.steps).enumerate() {
+        let StepState::Done { result, exit_code } = progress.state else { continue };
+        let Some(adds) = result::effect(step.flags, result).adds else { continue };
+        if total.worst(adds) != total {
+            total = adds;
+            deciding = Some((index, exit_code));
+        }
+    }
+    if let Some(reason) = &build.stop_reason {
+        let exit_code = match deciding {
+            Some((_, exit_code)) if total == BuildResult::Cancelled => exit_code,
+            Some(_) | None => exit_code::CANCELLED,
+        };
+        return Verdict { result: BuildResult::Cancelled, reason: reason.clone(), exit_code };
+    }
+    match (total, deciding) {
+        (BuildResult::Success | BuildResult::Warnings | BuildResult::Skipped, _) | (_, None) => {
+            Verdict { result: total, reason: String::new(), exit_code: 0 }
+        }
+        (_, Some((index, exit_code))) => {
+            let reason = format!("{}: {}", build.plan.steps[index].name, build.steps[index].detail);
+            Verdict { result: total, reason, exit_code }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What the engine decided: rows to write, then actions to perform.
+
+use attempt::{CommandId, Stamp, StopOrder};
+use config::Name;
+
+use crate::event::Ticket;
+use crate::id::{ChangeId, RequestId, RequestName};
+use crate::row::Write;
+use crate::step::Program;
+
+/// The consequence of one event. The writes are committed before any action is performed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    pub writes: Vec<Write>,
+    pub actions: Vec<Action>,
+}
+
+/// Something for a shell to do after the commit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Answer whoever waits at the ticket.
+    Answer { ticket: Ticket, answer: Answer },
+    /// Send to a worker, if its connection is still this one.
+    Send { worker: Name, stamp: Stamp, directive: Directive },
+    /// Complete, sync and index the log of a command, then report `LogSealed`.
+    SealLog { command: CommandId, log_bytes: u64 },
+    /// Something visible about a request changed: wake its followers.
+    RequestChanged { request: RequestId },
+}
+
+/// An instruction for a worker.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Directive {
+    Start(Box<StartOrder>),
+    Stop { command: CommandId, order: StopOrder },
+    FinalAck { command: CommandId },
+}
+
+/// All a worker needs to run a command; templates are expanded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartOrder {
+    pub command: CommandId,
+    pub program: Program,
+    pub argv: Vec<Vec<u8>>,
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    pub builder: Name,
+    pub slot: u32,
+    /// Below the build directory.
+    pub workdir: Vec<u8>,
+    pub timeout_ms: Option<u64>,
+    pub silence_timeout_ms: Option<u64>,
+}
+
+/// The answer to a ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Accepted(Accepted),
+    Refused(Refusal),
+    /// The polled heads and changes are committed.
+    Polled,
+    Stopped(Stopped),
+}
+
+/// A submission is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub change: ChangeId,
+    pub requests: Vec<RequestName>,
+    /// Schedulers that hold the change until their timers fire.
+    pub schedulers: Vec<String>,
+}
+
+/// Where a request was when it was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// It left the queue.
+    Waiting,
+    /// Its command was told to end.
+    Running,
+    /// It had ended before.
+    Done,
+}
+
+/// Why something was refused. `code` is stable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: &'static str,
+    pub message: String,
+    pub hint: String,
+}

@@ -1,0 +1,261 @@
+//! The durable state: tables of living rows, and the indexes derived from them.
+//!
+//! Invariant: an index is a function of the rows. Rows change only through the methods here
+//! that keep the indexes right, or through `edit_*` for fields no index looks at.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use config::Name;
+
+use crate::id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
+use crate::row::{
+    Build, Change, Command, Counter, Pending, Request, RequestState, Rows, SourceHeads,
+    SubmissionKey, Write,
+};
+use crate::table::Table;
+
+/// Which database and which start of a master this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Random, drawn when the database was made or restored.
+    pub incarnation: u64,
+    /// Rises with every start.
+    pub epoch: i64,
+}
+
+/// A request's place in its builder's queue: higher priority first, then the older.
+pub(crate) type QueueKey = (Reverse<i32>, RequestId);
+
+/// Everything that survives a restart.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Durable {
+    counters: Table<Counter>,
+    pub(crate) changes: Table<Change>,
+    pub(crate) heads: Table<SourceHeads>,
+    pub(crate) pending: Table<Pending>,
+    pub(crate) keys: Table<SubmissionKey>,
+    requests: Table<Request>,
+    builds: Table<Build>,
+    pub(crate) commands: Table<Command>,
+    queues: BTreeMap<Name, BTreeSet<QueueKey>>,
+    names: BTreeMap<RequestName, RequestId>,
+    slots: BTreeMap<Name, BTreeMap<u32, BuildId>>,
+}
+
+impl Durable {
+    /// Rebuilds the state from its rows.
+    pub(crate) fn restore(rows: Rows) -> Self {
+        let mut durable = Self {
+            counters: Table::restore(rows.counters),
+            changes: Table::restore(rows.changes),
+            heads: Table::restore(rows.heads),
+            pending: Table::restore(rows.pending),
+            keys: Table::restore(rows.keys),
+            commands: Table::restore(rows.commands),
+            ..Self::default()
+        };
+        for request in &rows.requests {
+            durable.index_request(request);
+        }
+        for build in &rows.builds {
+            durable.index_build(build);
+        }
+        durable.requests = Table::restore(rows.requests);
+        durable.builds = Table::restore(rows.builds);
+        durable
+    }
+
+    /// Returns all living rows, as a restore would find them.
+    pub fn rows(&self) -> Rows {
+        Rows {
+            counters: self.counters.iter().cloned().collect(),
+            changes: self.changes.iter().cloned().collect(),
+            heads: self.heads.iter().cloned().collect(),
+            pending: self.pending.iter().cloned().collect(),
+            keys: self.keys.iter().cloned().collect(),
+            requests: self.requests.iter().cloned().collect(),
+            builds: self.builds.iter().cloned().collect(),
+            commands: self.commands.iter().cloned().collect(),
+        }
+    }
+
+    /// Hands out what was touched since the last call.
+    pub(crate) fn drain(&mut self) -> Vec<Write> {
+        let mut writes: Vec<Write> = Vec::new();
+        writes.extend(self.counters.drain().into_iter().map(Write::Counter));
+        writes.extend(self.changes.drain().into_iter().map(Write::Change));
+        writes.extend(self.heads.drain().into_iter().map(Write::SourceHeads));
+        writes.extend(self.pending.drain().into_iter().map(Write::Pending));
+        writes.extend(self.keys.drain().into_iter().map(Write::SubmissionKey));
+        writes.extend(self.requests.drain().into_iter().map(Write::Request));
+        writes.extend(self.builds.drain().into_iter().map(Write::Build));
+        writes.extend(self.commands.drain().into_iter().map(Write::Command));
+        writes
+    }
+
+    fn next(&mut self, name: &str) -> i64 {
+        let value = self.counters.get(&name.to_owned()).map_or(0, |counter| counter.value) + 1;
+        self.counters.put(Counter { name: name.to_owned(), value });
+        value
+    }
+
+    pub(crate) fn next_change(&mut self) -> ChangeId {
+        ChangeId(self.next("change"))
+    }
+
+    pub(crate) fn next_buildset(&mut self) -> BuildsetId {
+        BuildsetId(self.next("buildset"))
+    }
+
+    pub(crate) fn next_request(&mut self) -> RequestId {
+        RequestId(self.next("request"))
+    }
+
+    pub(crate) fn next_build(&mut self) -> BuildId {
+        BuildId(self.next("build"))
+    }
+
+    pub(crate) fn next_command(&mut self) -> i64 {
+        self.next("command")
+    }
+
+    /// Draws the next name under a label.
+    pub(crate) fn next_name(&mut self, label: &Name) -> RequestName {
+        let number = self.next(&format!("#{label}"));
+        RequestName { label: label.clone(), number }
+    }
+
+    /// Returns a living request.
+    pub fn request(&self, id: RequestId) -> Option<&Request> {
+        self.requests.get(&id)
+    }
+
+    /// Returns every living request, oldest first.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.requests.iter()
+    }
+
+    /// Finds a living request by its name.
+    pub fn request_named(&self, name: &RequestName) -> Option<&Request> {
+        self.requests.get(self.names.get(name)?)
+    }
+
+    /// Returns a living build.
+    pub fn build(&self, id: BuildId) -> Option<&Build> {
+        self.builds.get(&id)
+    }
+
+    /// Returns every living build, oldest first.
+    pub fn builds(&self) -> impl Iterator<Item = &Build> {
+        self.builds.iter()
+    }
+
+    /// Returns every command that is not yet sealed.
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.commands.iter()
+    }
+
+    /// Returns a change that something still holds.
+    pub fn change(&self, id: ChangeId) -> Option<&Change> {
+        self.changes.get(&id)
+    }
+
+    /// Returns the heads a source has committed.
+    pub fn heads_of(&self, source: &Name) -> BTreeMap<String, String> {
+        self.heads.get(source).map(|row| row.heads.clone()).unwrap_or_default()
+    }
+
+    /// Returns the builder's waiting requests in the order of service.
+    pub(crate) fn queue(&self, builder: &Name) -> impl Iterator<Item = QueueKey> + '_ {
+        self.queues.get(builder).into_iter().flatten().copied()
+    }
+
+    /// Returns the builders that have something waiting.
+    pub(crate) fn waiting_builders(&self) -> impl Iterator<Item = &Name> {
+        self.queues.keys()
+    }
+
+    /// Returns which places of a worker are taken, and by which builds.
+    pub(crate) fn slots(&self, worker: &Name) -> Option<&BTreeMap<u32, BuildId>> {
+        self.slots.get(worker)
+    }
+
+    pub(crate) fn add_request(&mut self, request: Request) {
+        for change in &request.changes {
+            self.hold(*change);
+        }
+        self.index_request(&request);
+        self.requests.put(request);
+    }
+
+    /// Moves a request on; the queue follows.
+    pub(crate) fn set_request_state(&mut self, id: RequestId, state: RequestState) {
+        let Some(request) = self.requests.edit(&id) else { return };
+        let key = (Reverse(request.priority), id);
+        if matches!(request.state, RequestState::Waiting)
+            && let Some(queue) = self.queues.get_mut(&request.builder)
+        {
+            queue.remove(&key);
+            if queue.is_empty() {
+                self.queues.remove(&request.builder);
+            }
+        }
+        request.state = state;
+        if !matches!(request.state, RequestState::Done { .. }) {
+            return;
+        }
+        self.names.remove(&request.name);
+        for change in request.changes.clone() {
+            self.release(change);
+        }
+    }
+
+    pub(crate) fn add_build(&mut self, build: Build) {
+        self.index_build(&build);
+        self.builds.put(build);
+    }
+
+    /// Returns a build for changing anything but its place and its end.
+    pub(crate) fn edit_build(&mut self, id: BuildId) -> Option<&mut Build> {
+        self.builds.edit(&id)
+    }
+
+    /// Ends a build and frees its place.
+    pub(crate) fn end_build(&mut self, id: BuildId, result: crate::BuildResult, ended_us: i64) {
+        let Some(build) = self.builds.edit(&id) else { return };
+        build.end = Some((result, ended_us));
+        if let Some(slots) = self.slots.get_mut(&build.worker) {
+            slots.remove(&build.slot);
+            if slots.is_empty() {
+                self.slots.remove(&build.worker);
+            }
+        }
+    }
+
+    /// Notes that something needs the change.
+    pub(crate) fn hold(&mut self, change: ChangeId) {
+        if let Some(change) = self.changes.edit(&change) {
+            change.holders += 1;
+        }
+    }
+
+    /// Notes that something no longer needs the change.
+    pub(crate) fn release(&mut self, change: ChangeId) {
+        if let Some(change) = self.changes.edit(&change) {
+            change.holders -= 1;
+        }
+    }
+
+    fn index_request(&mut self, request: &Request) {
+        self.names.insert(request.name.clone(), request.id);
+        if matches!(request.state, RequestState::Waiting) {
+            let queue = self.queues.entry(request.builder.clone()).or_default();
+            queue.insert((Reverse(request.priority), request.id));
+        }
+    }
+
+    fn index_build(&mut self, build: &Build) {
+        self.slots.entry(build.worker.clone()).or_default().insert(build.slot, build.id);
+    }
+}

@@ -1,0 +1,91 @@
+//! The engine: one event in, one decision out.
+
+use std::sync::Arc;
+
+use attempt::Stamp;
+use config::Name;
+
+use crate::decision::{Action, Answer, Decision, Refusal};
+use crate::durable::{Durable, Identity};
+use crate::event::{Event, Ticket};
+use crate::settings::Settings;
+use crate::time::Now;
+use crate::volatile::{Deadline, Volatile};
+
+/// The domain's state and rules. See the crate's documentation for the invariants.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) identity: Identity,
+    pub(crate) durable: Durable,
+    pub(crate) volatile: Volatile,
+    pub(crate) actions: Vec<Action>,
+}
+
+impl Engine {
+    /// Takes one event and decides. The writes of the decision have to be committed before its
+    /// actions are performed.
+    pub fn handle(&mut self, now: Now, event: Event) -> Decision {
+        match event {
+            Event::Submitted { ticket, submission } => self.submitted(now, ticket, submission),
+            Event::Polled { ticket, source, heads, changes } => {
+                self.polled(now, ticket, source, heads, changes);
+            }
+            Event::Due => self.due(now),
+            Event::WorkerAttached { worker, stamp, place, max_builds, commands } => {
+                self.worker_attached(now, &worker, stamp, &place, max_builds, &commands);
+            }
+            Event::WorkerLost { worker, stamp } => self.worker_lost(&worker, stamp),
+            Event::Reported { worker, stamp, report } => {
+                self.reported(now, &worker, stamp, &report);
+            }
+            Event::LogSealed { command } => self.log_sealed(now, command),
+            Event::StopWanted { ticket, request, reason, order } => {
+                self.stop_wanted(now, ticket, request, reason, order);
+            }
+            Event::FollowerCame { request } => self.follower_came(request),
+            Event::FollowerLeft { request } => self.follower_left(now, request),
+        }
+        self.dispatch(now);
+        Decision { writes: self.durable.drain(), actions: std::mem::take(&mut self.actions) }
+    }
+
+    /// Returns when, on boot time, the engine wants `Event::Due`.
+    pub fn deadline(&self) -> Option<i64> {
+        self.volatile.next_due()
+    }
+
+    /// Returns the durable state, for questions and for the checks of the simulator.
+    pub fn durable(&self) -> &Durable {
+        &self.durable
+    }
+
+    /// Returns the settings in force.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Returns the connection of a worker and how many builds it takes, if it is attached.
+    pub fn attached(&self, worker: &Name) -> Option<(Stamp, u32)> {
+        let attached = self.volatile.workers.get(worker)?;
+        Some((attached.stamp, self.capacity(worker)))
+    }
+
+    fn due(&mut self, now: Now) {
+        while let Some(deadline) = self.volatile.take_due(now.boot_us) {
+            match deadline {
+                Deadline::Stable { scheduler, lane } => self.stable(now, &scheduler, &lane),
+                Deadline::Unfollowed(request) => self.unfollowed(now, request),
+                Deadline::Keys => self.retire_keys(now),
+            }
+        }
+    }
+
+    pub(crate) fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        self.actions.push(Action::Answer { ticket, answer });
+    }
+
+    pub(crate) fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
+        self.answer(ticket, Answer::Refused(refusal));
+    }
+}

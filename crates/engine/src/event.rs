@@ -1,0 +1,113 @@
+//! What can happen, as the shells report it.
+
+use std::collections::BTreeMap;
+
+use attempt::{CommandId, Place, Stamp, StopOrder, ToMaster};
+use config::{Name, Value};
+
+use crate::id::RequestId;
+use crate::row::User;
+
+/// Names the place where an answer is waited for; drawn by the shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Everything the engine reacts to.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "events are moved once; a box each costs more")]
+pub enum Event {
+    /// A client submitted something.
+    Submitted { ticket: Ticket, submission: Submission },
+    /// A source read new heads and the changes between; both are committed together.
+    Polled {
+        ticket: Ticket,
+        source: Name,
+        heads: BTreeMap<String, String>,
+        changes: Vec<PolledChange>,
+    },
+    /// A deadline the engine asked for has come.
+    Due,
+    /// A worker attached with these commands among its own.
+    WorkerAttached {
+        worker: Name,
+        stamp: Stamp,
+        place: Place,
+        max_builds: u32,
+        commands: Vec<ToMaster>,
+    },
+    /// The connection of a worker ended.
+    WorkerLost { worker: Name, stamp: Stamp },
+    /// A worker reported a command.
+    Reported { worker: Name, stamp: Stamp, report: ToMaster },
+    /// A command's log is complete and synced.
+    LogSealed { command: CommandId },
+    /// Somebody wants a request ended.
+    StopWanted { ticket: Ticket, request: RequestId, reason: String, order: StopOrder },
+    /// A client follows a request.
+    FollowerCame { request: RequestId },
+    /// A client that followed a request is gone.
+    FollowerLeft { request: RequestId },
+}
+
+/// Something submitted by a client, with who it is and its key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    pub principal: String,
+    pub key: String,
+    /// Fingerprint of the body.
+    pub body: u64,
+    pub offer: Offer,
+}
+
+/// What a client submits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Offer {
+    Launch(LaunchOffer),
+    Change(NewChange),
+}
+
+/// The call of an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchOffer {
+    pub source: Name,
+    pub app: Name,
+    pub args: Vec<Vec<u8>>,
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    pub cwd: Vec<u8>,
+    pub host: String,
+    pub user: User,
+    pub wait: LaunchWait,
+}
+
+/// What the client does once it was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaunchWait {
+    Follow,
+    Detach,
+    /// Refuse rather than queue.
+    StartNow,
+}
+
+/// A change as a client submits it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewChange {
+    pub source: Option<Name>,
+    pub category: Option<String>,
+    pub branch: Option<String>,
+    pub revision: Option<String>,
+    pub repository: String,
+    pub project: String,
+    pub codebase: String,
+    pub author: Vec<u8>,
+    pub comments: Vec<u8>,
+    pub files: Vec<Vec<u8>>,
+    pub properties: BTreeMap<String, Value>,
+}
+
+/// A change as a polling source found it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolledChange {
+    pub change: NewChange,
+    /// When it happened, µs since 1970.
+    pub when_us: i64,
+}

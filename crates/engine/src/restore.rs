@@ -1,0 +1,68 @@
+//! Rebuilds an engine from its rows, and derives again what a crash may have cut off.
+
+use std::sync::Arc;
+
+use crate::decision::Action;
+use crate::durable::{Durable, Identity};
+use crate::engine::Engine;
+use crate::intake::KEY_LIFE_US;
+use crate::row::{OnDisconnect, Rows};
+use crate::settings::Settings;
+use crate::time::Now;
+use crate::volatile::{Deadline, Volatile};
+
+impl Engine {
+    /// Rebuilds the engine. The actions returned were due before the restart and may not have
+    /// been performed; workers and followers are told of by events as they come back.
+    pub fn restore(
+        settings: Arc<Settings>,
+        identity: Identity,
+        rows: Rows,
+        now: Now,
+    ) -> (Self, Vec<Action>) {
+        let durable = Durable::restore(rows);
+        let mut engine = Self {
+            settings,
+            identity,
+            durable,
+            volatile: Volatile::default(),
+            actions: Vec::new(),
+        };
+        engine.rearm(now);
+        engine.seal_ended();
+        let actions = std::mem::take(&mut engine.actions);
+        (engine, actions)
+    }
+
+    fn rearm(&mut self, now: Now) {
+        for pending in self.durable.pending.iter() {
+            // A wall clock that jumped must neither fire early by years nor never fire.
+            let left = (pending.armed_us.saturating_add(pending.stable_us) - now.wall_us)
+                .clamp(0, pending.stable_us);
+            let deadline = Deadline::Stable {
+                scheduler: pending.scheduler.clone(),
+                lane: pending.lane.clone(),
+            };
+            self.volatile.arm(deadline, now.boot_us.saturating_add(left));
+        }
+        let attended: Vec<_> = self
+            .durable
+            .requests()
+            .filter(|request| request.on_disconnect == OnDisconnect::Cancel)
+            .map(|request| request.id)
+            .collect();
+        for request in attended {
+            self.presume_followed(now, request);
+        }
+        if !self.durable.keys.is_empty() {
+            self.volatile.arm(Deadline::Keys, now.boot_us + KEY_LIFE_US / 24);
+        }
+    }
+
+    fn seal_ended(&mut self) {
+        let commands: Vec<_> = self.durable.commands().map(|command| command.id()).collect();
+        for command in commands {
+            self.seal(command);
+        }
+    }
+}

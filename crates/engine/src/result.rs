@@ -1,0 +1,175 @@
+//! The result algebra: Buildbot's seven results and how steps make a build's.
+
+use std::fmt;
+
+use attempt::{LostReason, Outcome};
+use serde::{Deserialize, Serialize};
+
+/// The result of a step, build or request. Numbers and names are Buildbot's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum BuildResult {
+    Success,
+    Warnings,
+    Failure,
+    Skipped,
+    Exception,
+    Retry,
+    Cancelled,
+}
+
+impl BuildResult {
+    /// Every result, in the order of Buildbot's numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Success,
+        Self::Warnings,
+        Self::Failure,
+        Self::Skipped,
+        Self::Exception,
+        Self::Retry,
+        Self::Cancelled,
+    ];
+
+    /// Returns Buildbot's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Success => "SUCCESS",
+            Self::Warnings => "WARNINGS",
+            Self::Failure => "FAILURE",
+            Self::Skipped => "SKIPPED",
+            Self::Exception => "EXCEPTION",
+            Self::Retry => "RETRY",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// Reads Buildbot's word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|result| result.word() == word)
+    }
+
+    fn badness(self) -> u8 {
+        match self {
+            Self::Skipped => 0,
+            Self::Success => 1,
+            Self::Warnings => 2,
+            Self::Failure => 3,
+            Self::Exception => 4,
+            Self::Retry => 5,
+            Self::Cancelled => 6,
+        }
+    }
+
+    /// Returns the worse of two results:
+    /// CANCELLED > RETRY > EXCEPTION > FAILURE > WARNINGS > SUCCESS > SKIPPED.
+    pub fn worst(self, other: Self) -> Self {
+        if other.badness() > self.badness() { other } else { self }
+    }
+}
+
+impl fmt::Display for BuildResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Buildbot's five flags of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the five flags are Buildbot's vocabulary")]
+pub struct Flags {
+    pub halt_on_failure: bool,
+    pub flunk_on_failure: bool,
+    pub flunk_on_warnings: bool,
+    pub warn_on_failure: bool,
+    pub warn_on_warnings: bool,
+}
+
+impl Flags {
+    /// `on_failure = "halt"`: the build fails and ends.
+    pub const HALT: Self = Self {
+        halt_on_failure: true,
+        flunk_on_failure: true,
+        flunk_on_warnings: false,
+        warn_on_failure: false,
+        warn_on_warnings: false,
+    };
+    /// `on_failure = "continue"`: the build fails and goes on.
+    pub const CONTINUE: Self = Self { halt_on_failure: false, ..Self::HALT };
+    /// `on_failure = "warn"`: the build has warnings and goes on.
+    pub const WARN: Self =
+        Self { flunk_on_failure: false, warn_on_failure: true, ..Self::CONTINUE };
+}
+
+/// What one step's result means for its build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effect {
+    /// What it adds to the build's result; nothing where it was skipped.
+    pub adds: Option<BuildResult>,
+    /// Whether only steps that always run may follow.
+    pub ends_build: bool,
+}
+
+/// Applies the flags of a step to its result.
+pub fn effect(flags: Flags, result: BuildResult) -> Effect {
+    let goes_on = |adds| Effect { adds: Some(adds), ends_build: false };
+    match result {
+        BuildResult::Success => goes_on(BuildResult::Success),
+        BuildResult::Skipped => Effect { adds: None, ends_build: false },
+        BuildResult::Warnings if flags.flunk_on_warnings => goes_on(BuildResult::Failure),
+        BuildResult::Warnings if flags.warn_on_warnings => goes_on(BuildResult::Warnings),
+        BuildResult::Warnings => goes_on(BuildResult::Success),
+        BuildResult::Failure => {
+            let adds = if flags.flunk_on_failure {
+                BuildResult::Failure
+            } else if flags.warn_on_failure {
+                BuildResult::Warnings
+            } else {
+                BuildResult::Success
+            };
+            Effect { adds: Some(adds), ends_build: flags.halt_on_failure }
+        }
+        BuildResult::Exception | BuildResult::Retry | BuildResult::Cancelled => {
+            Effect { adds: Some(result), ends_build: true }
+        }
+    }
+}
+
+/// Exit codes of a launcher that are not the program's own. Source: `sysexits.h` and the shells'
+/// conventions.
+pub mod exit_code {
+    pub const UNKNOWN_OUTCOME: u8 = 74;
+    pub const NEVER_RAN: u8 = 75;
+    pub const CONFIG: u8 = 78;
+    pub const TIMEOUT: u8 = 124;
+    pub const NOT_EXECUTABLE: u8 = 126;
+    pub const CANCELLED: u8 = 130;
+    pub const KILLED: u8 = 137;
+}
+
+/// Returns the step's result for the outcome of its command.
+pub fn of_outcome(outcome: &Outcome) -> BuildResult {
+    match outcome {
+        Outcome::Exited(0) => BuildResult::Success,
+        Outcome::Exited(_)
+        | Outcome::Signal(_)
+        | Outcome::Timeout
+        | Outcome::OutOfMemory
+        | Outcome::NotStarted(_) => BuildResult::Failure,
+        Outcome::Cancelled => BuildResult::Cancelled,
+        Outcome::Lost(
+            LostReason::Supervisor | LostReason::Reboot | LostReason::Spool | LostReason::Forgotten,
+        ) => BuildResult::Exception,
+    }
+}
+
+/// Returns what a shell would show for the outcome: the program's own code, 128+n for a signal.
+pub fn exit_code_of(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Exited(code) => u8::try_from(*code & 0xff).unwrap_or(u8::MAX),
+        Outcome::Signal(number) => u8::try_from(128 + (*number & 0x7f)).unwrap_or(u8::MAX),
+        Outcome::Timeout => exit_code::TIMEOUT,
+        Outcome::OutOfMemory => exit_code::KILLED,
+        Outcome::Cancelled => exit_code::CANCELLED,
+        Outcome::NotStarted(_) => exit_code::NOT_EXECUTABLE,
+        Outcome::Lost(_) => exit_code::UNKNOWN_OUTCOME,
+    }
+}

@@ -1,0 +1,65 @@
+//! A build request: one builder asked to run once.
+
+use config::Name;
+
+use crate::id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
+use crate::result::BuildResult;
+use crate::table::Row;
+
+/// One request. Its name is unique and is what people type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub id: RequestId,
+    pub name: RequestName,
+    pub builder: Name,
+    pub buildset: BuildsetId,
+    /// The newest of the changes it stands for.
+    pub change: ChangeId,
+    /// All of them, in the order of arrival.
+    pub changes: Vec<ChangeId>,
+    /// Who it belongs to: a principal.
+    pub owner: String,
+    /// Why it was made, for people.
+    pub reason: String,
+    /// Higher is served first.
+    pub priority: i32,
+    pub submitted_us: i64,
+    pub on_disconnect: OnDisconnect,
+    pub state: RequestState,
+}
+
+/// What becomes of a request nobody follows any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDisconnect {
+    Cancel,
+    Keep,
+}
+
+/// Where a request is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestState {
+    Waiting,
+    Running {
+        build: BuildId,
+    },
+    Done {
+        result: BuildResult,
+        /// One sentence where the result is not the command's own.
+        reason: String,
+        /// What a launcher exits with.
+        exit_code: u8,
+        ended_us: i64,
+    },
+}
+
+impl Row for Request {
+    type Key = RequestId;
+
+    fn key(&self) -> RequestId {
+        self.id
+    }
+
+    fn is_alive(&self) -> bool {
+        !matches!(self.state, RequestState::Done { .. })
+    }
+}

@@ -1,0 +1,142 @@
+//! Offers changes to schedulers, runs their stable timers and makes requests.
+
+use std::time::Duration;
+
+use config::Name;
+
+use crate::decision::Action;
+use crate::engine::Engine;
+use crate::id::{BuildsetId, ChangeId, RequestName};
+use crate::row::{OnDisconnect, Pending, Request, RequestState};
+use crate::scheduler::Scheduler;
+use crate::time::Now;
+use crate::volatile::Deadline;
+
+/// A request about to be made.
+pub(crate) struct NewRequest {
+    pub(crate) label: Name,
+    pub(crate) builder: Name,
+    pub(crate) changes: Vec<ChangeId>,
+    pub(crate) owner: String,
+    pub(crate) reason: String,
+    pub(crate) on_disconnect: OnDisconnect,
+}
+
+/// A duration in µs, as rows and deadlines hold it.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+impl Engine {
+    /// Offers a change to every scheduler. Returns the requests made at once and the names of
+    /// the schedulers that hold it.
+    pub(crate) fn schedule(&mut self, now: Now, id: ChangeId) -> (Vec<RequestName>, Vec<String>) {
+        let settings = self.settings.clone();
+        let mut requests = Vec::new();
+        let mut holding = Vec::new();
+        for scheduler in settings.schedulers.values() {
+            let lane = self.durable.change(id).and_then(|change| scheduler.lane(change));
+            let Some(lane) = lane else { continue };
+            match scheduler.stable_timer {
+                None => requests.extend(self.add_buildset(now, scheduler, &[id])),
+                Some(stable) => {
+                    self.hold_back(now, scheduler, lane, stable, id);
+                    holding.push(scheduler.name.to_string());
+                }
+            }
+        }
+        (requests, holding)
+    }
+
+    fn hold_back(
+        &mut self,
+        now: Now,
+        scheduler: &Scheduler,
+        lane: String,
+        stable: Duration,
+        change: ChangeId,
+    ) {
+        let key = (scheduler.name.clone(), lane);
+        let mut changes =
+            self.durable.pending.get(&key).map_or(Vec::new(), |row| row.changes.clone());
+        changes.push(change);
+        self.durable.hold(change);
+        let (scheduler, lane) = key;
+        let stable_us = micros(stable);
+        self.volatile.arm(
+            Deadline::Stable { scheduler: scheduler.clone(), lane: lane.clone() },
+            now.boot_us.saturating_add(stable_us),
+        );
+        self.durable.pending.put(Pending {
+            scheduler,
+            lane,
+            changes,
+            armed_us: now.wall_us,
+            stable_us,
+        });
+    }
+
+    /// A stable timer has run out: its changes become a buildset.
+    pub(crate) fn stable(&mut self, now: Now, scheduler: &Name, lane: &str) {
+        let key = (scheduler.clone(), lane.to_owned());
+        let Some(pending) = self.durable.pending.edit(&key) else { return };
+        let changes = std::mem::take(&mut pending.changes);
+        let settings = self.settings.clone();
+        if let Some(scheduler) = settings.schedulers.get(scheduler) {
+            self.add_buildset(now, scheduler, &changes);
+        }
+        for change in changes {
+            self.durable.release(change);
+        }
+    }
+
+    fn add_buildset(
+        &mut self,
+        now: Now,
+        scheduler: &Scheduler,
+        changes: &[ChangeId],
+    ) -> Vec<RequestName> {
+        let buildset = self.durable.next_buildset();
+        let owner = format!("scheduler:{}", scheduler.name);
+        let make = |builder: &Name| NewRequest {
+            label: builder.clone(),
+            builder: builder.clone(),
+            changes: changes.to_vec(),
+            owner: owner.clone(),
+            reason: format!("scheduler {}", scheduler.name),
+            on_disconnect: OnDisconnect::Keep,
+        };
+        let new: Vec<_> = scheduler.builders.iter().map(make).collect();
+        new.into_iter().map(|new| self.add_request_in(now, buildset, new)).collect()
+    }
+
+    pub(crate) fn add_request(&mut self, now: Now, new: NewRequest) -> RequestName {
+        let buildset = self.durable.next_buildset();
+        self.add_request_in(now, buildset, new)
+    }
+
+    fn add_request_in(&mut self, now: Now, buildset: BuildsetId, new: NewRequest) -> RequestName {
+        let id = self.durable.next_request();
+        let name = self.durable.next_name(&new.label);
+        let newest = new.changes.last().copied();
+        if new.on_disconnect == OnDisconnect::Cancel {
+            self.presume_followed(now, id);
+        }
+        self.durable.add_request(Request {
+            id,
+            name: name.clone(),
+            builder: new.builder,
+            buildset,
+            change: newest.expect("a request stands for at least one change: its makers pass one"),
+            changes: new.changes,
+            owner: new.owner,
+            reason: new.reason,
+            priority: 0,
+            submitted_us: now.wall_us,
+            on_disconnect: new.on_disconnect,
+            state: RequestState::Waiting,
+        });
+        self.actions.push(Action::RequestChanged { request: id });
+        name
+    }
+}

@@ -1,0 +1,71 @@
+//! Ends a request on somebody's wish, in whatever state it is.
+
+use attempt::StopOrder;
+use attempt::master::{Input, State};
+
+use crate::decision::{Action, Answer, Stopped};
+use crate::engine::Engine;
+use crate::event::Ticket;
+use crate::id::{BuildId, RequestId};
+use crate::result::{BuildResult, exit_code};
+use crate::row::RequestState;
+use crate::time::Now;
+
+impl Engine {
+    pub(crate) fn stop_wanted(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        request: RequestId,
+        reason: String,
+        order: StopOrder,
+    ) {
+        let stopped = self.stop_request(now, request, reason, order);
+        self.answer(ticket, Answer::Stopped(stopped));
+    }
+
+    pub(crate) fn stop_request(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        reason: String,
+        order: StopOrder,
+    ) -> Stopped {
+        let state = self.durable.request(id).map(|request| request.state.clone());
+        match state {
+            None | Some(RequestState::Done { .. }) => Stopped::Done,
+            Some(RequestState::Waiting) => {
+                let done = RequestState::Done {
+                    result: BuildResult::Cancelled,
+                    reason,
+                    exit_code: exit_code::CANCELLED,
+                    ended_us: now.wall_us,
+                };
+                self.durable.set_request_state(id, done);
+                self.volatile.forget_request(id);
+                self.actions.push(Action::RequestChanged { request: id });
+                Stopped::Waiting
+            }
+            Some(RequestState::Running { build }) => {
+                self.stop_build(now, build, reason, order);
+                Stopped::Running
+            }
+        }
+    }
+
+    fn stop_build(&mut self, now: Now, id: BuildId, reason: String, order: StopOrder) {
+        let Some(build) = self.durable.edit_build(id) else { return };
+        build.stop_reason.get_or_insert(reason);
+        let running = self
+            .durable
+            .commands()
+            .find(|command| {
+                command.build == id
+                    && matches!(command.half.state, State::Assigned { .. } | State::Running { .. })
+            })
+            .map(|command| command.id());
+        if let Some(command) = running {
+            self.drive(now, command, Input::Stop(order));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Says where a request is and what it waits for.
+
+use config::Name;
+
+use crate::engine::Engine;
+use crate::id::{BuildId, RequestId, RequestName};
+use crate::row::{RequestState, StepState};
+
+/// Where a living request is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    Waiting {
+        /// Place in its builder's queue, from 1.
+        place: u32,
+        blockers: Vec<Blocker>,
+    },
+    Running {
+        build: BuildId,
+        worker: Name,
+        worker_is_attached: bool,
+        /// The step that runs, if one does.
+        step: Option<Name>,
+    },
+}
+
+/// One thing that keeps a request from starting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blocker {
+    /// The configuration no longer has the builder.
+    BuilderUnknown { builder: Name },
+    /// No worker that may run it is attached.
+    NoWorkerAttached { configured: Vec<Name> },
+    /// Every place of a worker is taken.
+    WorkerFull { worker: Name, places: u32, by: Vec<RequestName> },
+    /// Others are served before.
+    Behind { ahead: u32 },
+}
+
+impl Engine {
+    /// Returns where a living request is, or `None` where it has ended or never was.
+    pub fn standing(&self, id: RequestId) -> Option<Standing> {
+        let request = self.durable.request(id)?;
+        match request.state {
+            RequestState::Done { .. } => None,
+            RequestState::Running { build } => self.running(build),
+            RequestState::Waiting => {
+                let ahead =
+                    self.durable.queue(&request.builder).take_while(|key| key.1 != id).count();
+                let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+                let mut blockers = self.builder_blockers(&request.builder);
+                if ahead > 0 {
+                    blockers.push(Blocker::Behind { ahead });
+                }
+                Some(Standing::Waiting { place: ahead.saturating_add(1), blockers })
+            }
+        }
+    }
+
+    fn running(&self, id: BuildId) -> Option<Standing> {
+        let build = self.durable.build(id)?;
+        let is_running = |(_, progress): &(_, &crate::row::StepProgress)| {
+            matches!(progress.state, StepState::Running)
+        };
+        let step = build.plan.steps.iter().zip(&build.steps).find(is_running);
+        Some(Standing::Running {
+            build: id,
+            worker: build.worker.clone(),
+            worker_is_attached: self.volatile.workers.contains_key(&build.worker),
+            step: step.map(|(step, _)| step.name.clone()),
+        })
+    }
+
+    fn builder_blockers(&self, name: &Name) -> Vec<Blocker> {
+        let Some(builder) = self.settings.builders.get(name) else {
+            return vec![Blocker::BuilderUnknown { builder: name.clone() }];
+        };
+        let groups =
+            self.settings.workers.iter().filter(|(group, _)| builder.workers.contains(group));
+        let configured: Vec<Name> = groups.flat_map(|(_, group)| group.names.clone()).collect();
+        let attached: Vec<&Name> = configured
+            .iter()
+            .filter(|worker| self.volatile.workers.contains_key(*worker))
+            .collect();
+        if attached.is_empty() {
+            return vec![Blocker::NoWorkerAttached { configured }];
+        }
+        let full = attached.into_iter().filter(|worker| self.free_places(worker) == 0);
+        full.map(|worker| Blocker::WorkerFull {
+            worker: worker.clone(),
+            places: self.capacity(worker),
+            by: self.occupants(worker),
+        })
+        .collect()
+    }
+
+    fn occupants(&self, worker: &Name) -> Vec<RequestName> {
+        let builds = self.durable.slots(worker).into_iter().flatten().map(|(_, build)| *build);
+        builds.filter_map(|id| self.durable.build(id)).map(|build| build.name.clone()).collect()
+    }
+}

@@ -1,0 +1,79 @@
+//! Workers come, report and go.
+
+use attempt::master::{self, Input};
+use attempt::{CommandId, Place, Stamp, ToMaster, ToWorker};
+use config::Name;
+
+use crate::decision::{Action, Directive};
+use crate::engine::Engine;
+use crate::time::Now;
+use crate::volatile::Attached;
+
+impl Engine {
+    pub(crate) fn worker_attached(
+        &mut self,
+        now: Now,
+        worker: &Name,
+        stamp: Stamp,
+        place: &Place,
+        max_builds: u32,
+        reported: &[ToMaster],
+    ) {
+        let attached = Attached { stamp, place: place.clone(), max_builds };
+        self.volatile.workers.insert(worker.clone(), attached);
+        for id in self.commands_of(worker) {
+            let view = reported.iter().find(|report| report.command == id).map(|r| &r.view);
+            self.drive(now, id, Input::Attached { place, view });
+        }
+        for report in reported {
+            self.disown_if_unknown(worker, stamp, report);
+        }
+        self.resume_builds(now, worker);
+    }
+
+    pub(crate) fn worker_lost(&mut self, worker: &Name, stamp: Stamp) {
+        if self.is_current(worker, stamp) {
+            self.volatile.workers.remove(worker);
+        }
+    }
+
+    pub(crate) fn reported(&mut self, now: Now, worker: &Name, stamp: Stamp, report: &ToMaster) {
+        if !self.is_current(worker, stamp) {
+            return;
+        }
+        match self.durable.commands.get(&report.command) {
+            Some(command) if command.worker == *worker => {
+                self.drive(now, report.command, Input::Reported(&report.view));
+            }
+            // Another worker's command: nothing it says about it counts.
+            Some(_) => {}
+            None => self.disown_if_unknown(worker, stamp, report),
+        }
+    }
+
+    pub(crate) fn log_sealed(&mut self, now: Now, command: CommandId) {
+        self.drive(now, command, Input::LogSealed);
+    }
+
+    fn is_current(&self, worker: &Name, stamp: Stamp) -> bool {
+        self.volatile.workers.get(worker).is_some_and(|attached| attached.stamp == stamp)
+    }
+
+    fn commands_of(&self, worker: &Name) -> Vec<CommandId> {
+        let commands = self.durable.commands().filter(|command| command.worker == *worker);
+        commands.map(|command| command.id()).collect()
+    }
+
+    /// A command that is not in the living state was sealed, or belongs to another database.
+    fn disown_if_unknown(&mut self, worker: &Name, stamp: Stamp, report: &ToMaster) {
+        if self.durable.commands.get(&report.command).is_some() {
+            return;
+        }
+        let directive = match master::disown(report.command, &report.view, stamp) {
+            ToWorker::Stop { command, order, .. } => Directive::Stop { command, order },
+            ToWorker::FinalAck { command, .. } => Directive::FinalAck { command },
+            ToWorker::Start { .. } => return,
+        };
+        self.actions.push(Action::Send { worker: worker.clone(), stamp, directive });
+    }
+}
