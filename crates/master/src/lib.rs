@@ -1,0 +1,3 @@
+//! The master: shells around the engine, which decides.
+
+pub mod store;

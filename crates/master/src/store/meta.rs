@@ -1,0 +1,90 @@
+//! The single row that says which database this is and how far it is.
+
+use super::StoreError;
+use super::query::query;
+use super::record::{ReadError, Record};
+use super::run::Run;
+
+/// The row `meta`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Meta {
+    pub(super) incarnation: u64,
+    pub(super) epoch: i64,
+    pub(super) batch: i64,
+}
+
+fn read(record: &Record) -> Result<Meta, ReadError> {
+    Ok(Meta {
+        incarnation: record.int("incarnation")?.cast_unsigned(),
+        epoch: record.int("epoch")?,
+        batch: record.int("batch")?,
+    })
+}
+
+/// Begins a new epoch; a new database gets the incarnation.
+pub(super) async fn epoch_raise<C: Run>(
+    connection: &mut C,
+    incarnation: u64,
+) -> Result<Meta, StoreError> {
+    const DOING: &str = "raise the epoch of the database";
+    let create = query!(
+        "INSERT INTO meta (one, incarnation, epoch, batch) VALUES (1, $1, 0, 0) \
+         ON CONFLICT (one) DO NOTHING",
+        incarnation.cast_signed()
+    );
+    connection.run(create).await.map_err(StoreError::query(DOING))?;
+    let raise = query!("UPDATE meta SET epoch = epoch + 1 RETURNING incarnation, epoch, batch");
+    let records = connection.rows(raise).await.map_err(StoreError::query(DOING))?;
+    only(DOING, &records)
+}
+
+/// Reads the row.
+pub(super) async fn get<C: Run>(connection: &mut C) -> Result<Meta, StoreError> {
+    const DOING: &str = "read the epoch of the database";
+    let records = connection
+        .rows(query!("SELECT incarnation, epoch, batch FROM meta"))
+        .await
+        .map_err(StoreError::query(DOING))?;
+    only(DOING, &records)
+}
+
+/// Reads the row after every transaction that may be under way; `None` in another epoch.
+pub(super) async fn settled<C: Run>(
+    connection: &mut C,
+    epoch: i64,
+) -> Result<Option<Meta>, StoreError> {
+    const DOING: &str = "read the number of the last batch";
+    // It is a write because a write waits for the one that is not finished.
+    let hold = query!(
+        "UPDATE meta SET epoch = $1 WHERE epoch = $1 RETURNING incarnation, epoch, batch",
+        epoch
+    );
+    let records = connection.rows(hold).await.map_err(StoreError::query(DOING))?;
+    records.first().map(read).transpose().map_err(StoreError::row(DOING))
+}
+
+/// Moves on to the batch. `false` where this is no longer the epoch, or not the next batch.
+pub(super) async fn batch_advance<C: Run>(
+    connection: &mut C,
+    epoch: i64,
+    batch: i64,
+) -> sqlx::Result<bool> {
+    let advance = query!(
+        "UPDATE meta SET batch = $1 WHERE epoch = $2 AND batch = $3",
+        batch,
+        epoch,
+        batch - 1
+    );
+    Ok(connection.run(advance).await? == 1)
+}
+
+/// Holds the epoch until the transaction ends. `false` where it is another one.
+pub(super) async fn epoch_hold<C: Run>(connection: &mut C, epoch: i64) -> sqlx::Result<bool> {
+    let hold = query!("UPDATE meta SET epoch = $1 WHERE epoch = $1", epoch);
+    Ok(connection.run(hold).await? == 1)
+}
+
+fn only(doing: &'static str, records: &[Record]) -> Result<Meta, StoreError> {
+    let record = records.first().ok_or_else(|| ReadError::new("one", "the row is missing"));
+    record.and_then(read).map_err(StoreError::row(doing))
+}

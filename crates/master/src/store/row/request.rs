@@ -1,0 +1,158 @@
+//! Requests. One without `ended_us` is alive; its state follows from which columns are set.
+
+use engine::row::{OnDisconnect, Request, RequestState};
+use engine::{BuildId, BuildResult, BuildsetId, ChangeId, RequestId, RequestName};
+
+use crate::store::codec::{name, narrow, pack, unpack};
+use crate::store::query::{Query, query};
+use crate::store::record::{ReadError, Record};
+use crate::store::{Store, StoreError};
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT id, label, number, builder, buildset, change, changes, owner, reason, \
+             priority, submitted_us, on_disconnect, build, result, result_reason, exit_code, \
+             ended_us FROM request ",
+            $tail
+        )
+    };
+}
+
+/// The columns of the state: build, result, its reason, exit code, time of the end.
+type StateCells<'a> = (Option<i64>, Option<&'a str>, Option<&'a str>, Option<i64>, Option<i64>);
+
+pub(in crate::store) fn put(row: &Request) -> Query<'_> {
+    let Request {
+        id,
+        name: RequestName { label, number },
+        builder,
+        buildset,
+        change,
+        changes,
+        owner,
+        reason,
+        priority,
+        submitted_us,
+        on_disconnect,
+        state,
+    } = row;
+    let (build, result, result_reason, exit_code, ended_us) = state_cells(state);
+    query!(
+        "INSERT INTO request (id, label, number, builder, buildset, change, changes, owner, \
+         reason, priority, submitted_us, on_disconnect, build, result, result_reason, \
+         exit_code, ended_us) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+         ON CONFLICT (id) DO UPDATE SET label = excluded.label, number = excluded.number, \
+         builder = excluded.builder, buildset = excluded.buildset, change = excluded.change, \
+         changes = excluded.changes, owner = excluded.owner, reason = excluded.reason, \
+         priority = excluded.priority, submitted_us = excluded.submitted_us, \
+         on_disconnect = excluded.on_disconnect, build = excluded.build, \
+         result = excluded.result, result_reason = excluded.result_reason, \
+         exit_code = excluded.exit_code, ended_us = excluded.ended_us",
+        id.0,
+        label.as_str(),
+        *number,
+        builder.as_str(),
+        buildset.0,
+        change.0,
+        pack(changes),
+        owner.as_str(),
+        reason.as_str(),
+        i64::from(*priority),
+        *submitted_us,
+        on_disconnect_word(*on_disconnect),
+        build,
+        result,
+        result_reason,
+        exit_code,
+        ended_us
+    )
+}
+
+fn state_cells(state: &RequestState) -> StateCells<'_> {
+    match state {
+        RequestState::Waiting => (None, None, None, None, None),
+        RequestState::Running { build } => (Some(build.0), None, None, None, None),
+        RequestState::Done { result, reason, exit_code, ended_us } => {
+            let exit_code = Some(i64::from(*exit_code));
+            (None, Some(result.word()), Some(reason), exit_code, Some(*ended_us))
+        }
+    }
+}
+
+fn on_disconnect_word(on_disconnect: OnDisconnect) -> &'static str {
+    match on_disconnect {
+        OnDisconnect::Cancel => "cancel",
+        OnDisconnect::Keep => "keep",
+    }
+}
+
+pub(in crate::store) fn living() -> Query<'static> {
+    query!(select!("WHERE ended_us IS NULL ORDER BY id"))
+}
+
+pub(in crate::store) fn read(record: &Record) -> Result<Request, ReadError> {
+    let on_disconnect = record.text("on_disconnect")?;
+    Ok(Request {
+        id: RequestId(record.int("id")?),
+        name: request_name(record)?,
+        builder: name("builder", &record.text("builder")?)?,
+        buildset: BuildsetId(record.int("buildset")?),
+        change: ChangeId(record.int("change")?),
+        changes: unpack("changes", &record.bytes("changes")?)?,
+        owner: record.text("owner")?,
+        reason: record.text("reason")?,
+        priority: narrow("priority", record.int("priority")?)?,
+        submitted_us: record.int("submitted_us")?,
+        on_disconnect: [OnDisconnect::Cancel, OnDisconnect::Keep]
+            .into_iter()
+            .find(|known| on_disconnect_word(*known) == on_disconnect)
+            .ok_or_else(|| ReadError::new("on_disconnect", format!("`{on_disconnect}`")))?,
+        state: read_state(record)?,
+    })
+}
+
+fn read_state(record: &Record) -> Result<RequestState, ReadError> {
+    let Some(ended_us) = record.int_or_null("ended_us")? else {
+        let build = record.int_or_null("build")?.map(BuildId);
+        return Ok(build.map_or(RequestState::Waiting, |build| RequestState::Running { build }));
+    };
+    Ok(RequestState::Done {
+        result: result("result", &record.text("result")?)?,
+        reason: record.text("result_reason")?,
+        exit_code: narrow("exit_code", record.int("exit_code")?)?,
+        ended_us,
+    })
+}
+
+/// Reads the columns `label` and `number`.
+pub(super) fn request_name(record: &Record) -> Result<RequestName, ReadError> {
+    Ok(RequestName { label: name("label", &record.text("label")?)?, number: record.int("number")? })
+}
+
+/// Reads a result's word.
+pub(super) fn result(column: &'static str, word: &str) -> Result<BuildResult, ReadError> {
+    BuildResult::from_word(word)
+        .ok_or_else(|| ReadError::new(column, format!("`{word}` is not a result")))
+}
+
+impl Store {
+    /// Returns a request, living or not.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn request_by_id(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
+        self.ask_one("read a request", query!(select!("WHERE id = $1"), id.0), read).await
+    }
+
+    /// Returns the request that people call by this name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn request_by_name(&self, name: &RequestName) -> Result<Option<Request>, StoreError> {
+        let query =
+            query!(select!("WHERE label = $1 AND number = $2"), name.label.as_str(), name.number);
+        self.ask_one("read a request", query, read).await
+    }
+}

@@ -1,0 +1,79 @@
+//! What both databases do alike: execute a `Query`.
+
+use sqlx::postgres::PgArguments;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
+
+use super::query::{Cell, Query, query};
+use super::record::Record;
+
+/// Prepared statements kept by a connection: every text, and the merged ones of every table.
+pub(super) const STATEMENTS: usize = 250;
+
+/// What the store asks of a connection. Implemented for the two by one macro; it exists so that
+/// the bodies of `both!` can name it, not to be implemented again.
+pub(super) trait Run {
+    /// Begins a transaction that writes.
+    fn begin() -> Query<'static>;
+    /// Executes several statements without values.
+    async fn script(&mut self, text: &'static str) -> sqlx::Result<()>;
+    /// Executes a statement and returns how many rows it touched.
+    async fn run(&mut self, query: Query<'_>) -> sqlx::Result<u64>;
+    /// Executes a question and returns all rows.
+    async fn rows(&mut self, query: Query<'_>) -> sqlx::Result<Vec<Record>>;
+}
+
+macro_rules! run_on {
+    ($connection:ty, $begin:literal, $arguments:ty, $record:path) => {
+        impl Run for $connection {
+            fn begin() -> Query<'static> {
+                query!($begin)
+            }
+
+            async fn script(&mut self, text: &'static str) -> sqlx::Result<()> {
+                sqlx::raw_sql(text).execute(self).await.map(drop)
+            }
+
+            async fn run(&mut self, query: Query<'_>) -> sqlx::Result<u64> {
+                #[cfg(test)]
+                super::tests::plans::record(&query.text);
+                let arguments = arguments::<$arguments>(&query.cells)?;
+                let done =
+                    sqlx::query_with(AssertSqlSafe(query.text), arguments).execute(self).await?;
+                Ok(done.rows_affected())
+            }
+
+            async fn rows(&mut self, query: Query<'_>) -> sqlx::Result<Vec<Record>> {
+                #[cfg(test)]
+                super::tests::plans::record(&query.text);
+                let arguments = arguments::<$arguments>(&query.cells)?;
+                let rows =
+                    sqlx::query_with(AssertSqlSafe(query.text), arguments).fetch_all(self).await?;
+                Ok(rows.into_iter().map($record).collect())
+            }
+        }
+    };
+}
+
+run_on!(SqliteConnection, "BEGIN IMMEDIATE", SqliteArguments, Record::Sqlite);
+run_on!(PgConnection, "BEGIN", PgArguments, Record::Postgres);
+
+fn arguments<A>(cells: &[Cell<'_>]) -> sqlx::Result<A>
+where
+    A: sqlx::Arguments,
+    Option<i64>: for<'q> sqlx::Encode<'q, A::Database> + sqlx::Type<A::Database>,
+    for<'q> Option<&'q str>: sqlx::Encode<'q, A::Database> + sqlx::Type<A::Database>,
+    for<'q> Option<&'q [u8]>: sqlx::Encode<'q, A::Database> + sqlx::Type<A::Database>,
+{
+    let mut arguments = A::default();
+    arguments.reserve(cells.len(), 0);
+    for cell in cells {
+        match cell {
+            Cell::Int(int) => arguments.add(*int),
+            Cell::Text(text) => arguments.add(text.as_deref()),
+            Cell::Bytes(bytes) => arguments.add(bytes.as_deref()),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}

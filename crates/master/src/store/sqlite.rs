@@ -1,0 +1,220 @@
+//! SQLite: opened so that an acknowledged row survives a power cut.
+//!
+//! One writer, a few readers. Only the writer checkpoints. A lock file beside the database keeps
+//! a second master away, and file systems on which SQLite's locks do not hold are refused.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
+use tokio::sync::Mutex;
+
+use super::error::Meaning;
+use super::lock::Lock;
+use super::meta::{self, Meta};
+use super::query::query;
+use super::run::{Run as _, STATEMENTS};
+use super::{Start, StoreError, Writer, migrate};
+
+/// Older ones can corrupt a database in WAL mode.
+const OLDEST: (&str, [u32; 3]) = ("3.51.3", [3, 51, 3]);
+/// How long to wait for an administrator's `sqlite3` or a backup.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const READERS: u32 = 4;
+
+/// An open SQLite database.
+#[derive(Debug)]
+pub struct Sqlite {
+    pub(super) writer: Mutex<Writer<SqliteConnection>>,
+    pub(super) readers: SqlitePool,
+    options: SqliteConnectOptions,
+    _lock: Lock,
+}
+
+impl Sqlite {
+    pub(super) async fn open(path: &Path, start: Start) -> Result<(Self, Meta), StoreError> {
+        let lock = prepare(path)?;
+        let options = options(path);
+        let damaged = |source| damaged_or_unopened(path, source);
+        let mut connection = options.connect().await.map_err(damaged)?;
+        require_version(&mut connection).await?;
+        quick_check(&mut connection, path).await?;
+        migrate::run(&mut connection, migrate::SQLITE, start.wall_us).await?;
+        let meta = meta::epoch_raise(&mut connection, start.incarnation).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .test_before_acquire(false)
+            .connect_lazy_with(
+                options.clone().pragma("query_only", "ON").pragma("wal_autocheckpoint", "0"),
+            );
+        Ok((Self { writer: Writer::new(connection, &meta), readers, options, _lock: lock }, meta))
+    }
+
+    /// Replaces the writer's connection; what the old one had not committed is rolled back.
+    pub(super) async fn relink(
+        &self,
+        writer: &mut Writer<SqliteConnection>,
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "open the database again";
+        let fresh = self.options.connect().await.map_err(StoreError::query(DOING))?;
+        let old = std::mem::replace(&mut writer.connection, fresh);
+        // Waits for what the old one was doing: a COMMIT under way is to end before we look.
+        old.close().await.map_err(StoreError::query(DOING))
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("mmap_size", "0")
+        .statement_cache_capacity(STATEMENTS)
+        .disable_statement_logging()
+}
+
+/// Locks the database, makes its file readable by us only, and looks where it lies.
+fn prepare(path: &Path) -> Result<Lock, StoreError> {
+    if let Some(dir) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(|source| StoreError::Directory { path: dir.to_owned(), source })?;
+    }
+    let lock = Lock::acquire(&lock_path(path))?;
+    let failed = |source| StoreError::FileSystem { path: path.to_owned(), source };
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    let magic = rustix::fs::fstatfs(&file).map_err(|errno| failed(errno.into()))?.f_type;
+    match file_system(magic) {
+        FileSystem::Network(kind) => {
+            Err(StoreError::NetworkFileSystem { path: path.to_owned(), kind })
+        }
+        FileSystem::Doubtful(kind) => {
+            tracing::warn!(
+                "the database {} lies on {kind}; it is only safe if that is local and syncs",
+                path.display()
+            );
+            Ok(lock)
+        }
+        FileSystem::Local => Ok(lock),
+    }
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+async fn require_version(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    const DOING: &str = "ask SQLite for its version";
+    let records = connection
+        .rows(query!("SELECT sqlite_version() AS version"))
+        .await
+        .map_err(StoreError::query(DOING))?;
+    let found = records.first().map_or(Ok(String::new()), |record| record.text("version"));
+    let found = found.map_err(StoreError::row(DOING))?;
+    if is_new_enough(&found) {
+        return Ok(());
+    }
+    Err(StoreError::OldSqlite { found, needed: OLDEST.0 })
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let numbers: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+    numbers.as_slice() >= OLDEST.1.as_slice()
+}
+
+async fn quick_check(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    let records = connection.rows(query!("PRAGMA quick_check(1)")).await;
+    let records = records.map_err(|source| damaged_or_unopened(path, source))?;
+    let finding = records.first().map_or(Ok(String::new()), |record| record.text("quick_check"));
+    match finding {
+        Ok(finding) if finding == "ok" => Ok(()),
+        Ok(finding) => Err(StoreError::Damaged { path: path.to_owned(), finding }),
+        Err(error) => {
+            Err(StoreError::Damaged { path: path.to_owned(), finding: error.to_string() })
+        }
+    }
+}
+
+fn damaged_or_unopened(path: &Path, source: sqlx::Error) -> StoreError {
+    match Meaning::of(&source) {
+        Meaning::DiskFailed => {
+            StoreError::Damaged { path: path.to_owned(), finding: source.to_string() }
+        }
+        Meaning::Refused
+        | Meaning::Conflict
+        | Meaning::Busy
+        | Meaning::DiskFull
+        | Meaning::ConnectionLost => {
+            StoreError::Open { url: format!("sqlite:{}", path.display()), source }
+        }
+    }
+}
+
+/// What a file system is good for.
+#[derive(Debug, PartialEq, Eq)]
+enum FileSystem {
+    Local,
+    /// Shared by machines: another master could write from elsewhere.
+    Network(&'static str),
+    /// Depends on what is below it.
+    Doubtful(&'static str),
+}
+
+/// Judges by the magic number of `statfs`. Source: `statfs(2)` and `linux/magic.h`.
+fn file_system(magic: impl Into<i128>) -> FileSystem {
+    // The width and the sign of `f_type` differ between architectures; the numbers have 32 bits.
+    match magic.into() & 0xffff_ffff {
+        0x6969 => FileSystem::Network("NFS"),
+        0x517b | 0xfe53_4d42 | 0xff53_4d42 => FileSystem::Network("an SMB share"),
+        0x5346_414f | 0x6b41_4653 => FileSystem::Network("AFS"),
+        0x00c3_6400 => FileSystem::Network("CephFS"),
+        0x0102_1997 => FileSystem::Network("9P"),
+        0x0bd0_0bd0 => FileSystem::Network("Lustre"),
+        0x4750_4653 => FileSystem::Network("GPFS"),
+        0x1983_0326 => FileSystem::Network("BeeGFS"),
+        0x0116_1970 => FileSystem::Network("GFS2"),
+        0x7461_636f => FileSystem::Network("OCFS2"),
+        0x7375_7245 => FileSystem::Network("Coda"),
+        0x6573_5546 => FileSystem::Doubtful("FUSE"),
+        0x794c_7630 => FileSystem::Doubtful("overlayfs"),
+        _other => FileSystem::Local,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_file_systems_are_told_by_their_magic_number() {
+        assert_eq!(file_system(0x6969_i64), FileSystem::Network("NFS"));
+        assert_eq!(file_system(0xff53_4d42_i64), FileSystem::Network("an SMB share"));
+        assert_eq!(file_system(0xff53_4d42_u32.cast_signed()), FileSystem::Network("an SMB share"));
+        assert_eq!(file_system(0x794c_7630_i64), FileSystem::Doubtful("overlayfs"));
+        assert_eq!(file_system(0xef53_i64), FileSystem::Local, "ext4");
+    }
+
+    #[test]
+    fn versions_of_sqlite_before_the_fix_are_refused() {
+        for (version, expected) in
+            [("3.51.3", true), ("3.52.0", true), ("4.0.0", true), ("3.51.2", false), ("", false)]
+        {
+            assert_eq!(is_new_enough(version), expected, "{version}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Questions of the command line: order, limits, names.
+
+use engine::row::{Build, Command};
+use engine::{BuildId, RequestName, Write};
+
+use super::arbitrary::{build, command, samples};
+use super::fixture::Yard;
+use super::suite;
+use crate::store::RevisionFile;
+
+suite! {
+    builds_are_listed_newest_first_by_pages_and_by_builder,
+    a_name_means_the_latest_run,
+    commands_of_a_build_are_listed_by_part,
+    the_same_configuration_keeps_its_number,
+    what_does_not_exist_is_not_found,
+}
+
+/// Builds 1 to n of two builders in turn.
+fn builds(n: i64) -> Vec<Build> {
+    let mut rows = samples(build(), usize::try_from(n).unwrap());
+    let builders = [rows[0].builder.clone(), config::Name::parse("other").unwrap()];
+    for ((id, at), row) in (1..=n).zip([0, 1].into_iter().cycle()).zip(&mut rows) {
+        row.id = BuildId(id);
+        row.builder = builders[at].clone();
+        row.name = RequestName { label: row.builder.clone(), number: id };
+        row.rerun = 1;
+    }
+    rows
+}
+
+fn ids(builds: &[Build]) -> Vec<i64> {
+    builds.iter().map(|build| build.id.0).collect()
+}
+
+async fn builds_are_listed_newest_first_by_pages_and_by_builder(yard: Yard) {
+    let store = yard.store().await;
+    let rows = builds(6);
+    let writes: Vec<Write> = rows.iter().cloned().map(Write::Build).collect();
+    store.commit(&writes).await.unwrap();
+    let all = store.build_list(None, None, 4).await.unwrap();
+    assert_eq!(ids(&all), [6, 5, 4, 3]);
+    let older = store.build_list(None, Some(BuildId(3)), 4).await.unwrap();
+    assert_eq!(ids(&older), [2, 1]);
+    let of_one = store.build_list(Some("other"), None, 2).await.unwrap();
+    assert_eq!(ids(&of_one), [6, 4]);
+    assert_eq!(of_one[0], rows[5]);
+}
+
+async fn a_name_means_the_latest_run(yard: Yard) {
+    let store = yard.store().await;
+    let mut rows = builds(3);
+    rows[2].name = rows[0].name.clone();
+    rows[2].rerun = 2;
+    let name = rows[0].name.clone();
+    store.commit(&rows.iter().cloned().map(Write::Build).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(store.build_by_name(&name, None).await.unwrap().as_ref(), Some(&rows[2]));
+    assert_eq!(store.build_by_name(&name, Some(1)).await.unwrap().as_ref(), Some(&rows[0]));
+    assert_eq!(store.build_by_name(&name, Some(3)).await.unwrap(), None);
+}
+
+async fn commands_of_a_build_are_listed_by_part(yard: Yard) {
+    let store = yard.store().await;
+    let mut rows: Vec<Command> = samples(command(), 4);
+    for (part, row) in [2, 0, 1, 0].into_iter().zip(&mut rows) {
+        (row.build, row.part) = (BuildId(7), part);
+    }
+    rows[3].build = BuildId(8);
+    store.commit(&rows.iter().cloned().map(Write::Command).collect::<Vec<_>>()).await.unwrap();
+    let listed = store.commands_of(BuildId(7)).await.unwrap();
+    assert_eq!(listed, [rows[1].clone(), rows[2].clone(), rows[0].clone()]);
+}
+
+async fn the_same_configuration_keeps_its_number(yard: Yard) {
+    let store = yard.store().await;
+    let file = |text: &[u8]| RevisionFile { path: b"m\xff.toml".to_vec(), text: text.to_vec() };
+    let (one, two) = ([file(b"a"), file(b"b")], [file(b"ab"), file(b"")]);
+    assert_eq!(store.revision_put(&one, 10).await.unwrap(), 1);
+    assert_eq!(store.revision_put(&one, 20).await.unwrap(), 1);
+    assert_eq!(store.revision_put(&two, 30).await.unwrap(), 2);
+    assert_eq!(store.revision_put(&one, 40).await.unwrap(), 3);
+    let first = store.revision_get(1).await.unwrap().unwrap();
+    assert_eq!((first.n, &*first.files, first.loaded_us), (1, &one[..], 10));
+    assert_eq!(store.revision_get(3).await.unwrap().unwrap().sha256, first.sha256);
+    assert_ne!(store.revision_get(2).await.unwrap().unwrap().sha256, first.sha256);
+}
+
+async fn what_does_not_exist_is_not_found(yard: Yard) {
+    let store = yard.store().await;
+    let name = RequestName { label: config::Name::parse("ci").unwrap(), number: 1 };
+    let id = attempt::CommandId { incarnation: 1, counter: 1 };
+    assert_eq!(store.change_by_id(engine::ChangeId(1)).await.unwrap(), None);
+    assert_eq!(store.request_by_id(engine::RequestId(1)).await.unwrap(), None);
+    assert_eq!(store.request_by_name(&name).await.unwrap(), None);
+    assert_eq!(store.build_by_id(BuildId(1)).await.unwrap(), None);
+    assert_eq!(store.build_by_name(&name, None).await.unwrap(), None);
+    assert_eq!(store.command_by_id(id).await.unwrap(), None);
+    assert_eq!(store.commands_of(BuildId(1)).await.unwrap(), []);
+    assert_eq!(store.key_find("a", "b").await.unwrap(), None);
+    assert_eq!(store.log_of(id).await.unwrap(), None);
+    assert_eq!(store.revision_get(1).await.unwrap(), None);
+    assert_eq!(store.build_list(None, None, 10).await.unwrap(), []);
+}

@@ -1,0 +1,90 @@
+//! The PostgreSQL server of a test run: made once, on a Unix socket only, gone with the process.
+//!
+//! A shell owns the server and waits for the end of its own input, which comes however this
+//! process ends; then it stops the server and removes its directory.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const SCRIPT: &str = r#"
+set -e
+dir=$(mktemp -d /tmp/yardmaster-postgres.XXXXXX)
+server=
+trap 'test -z "$server" || { kill -QUIT $server; wait $server; } ; rm -rf "$dir"' EXIT
+cd "$dir"
+"$1/initdb" -D data -U postgres -A trust -E UTF8 --locale=C --no-sync >log 2>&1 || { cat log >&2; exit 1; }
+"$1/postgres" -D data -k "$dir" -c listen_addresses= -c fsync=off </dev/null >>log 2>&1 &
+server=$!
+until "$1/pg_isready" -q -h "$dir"; do kill -0 $server; sleep 0.05; done
+echo "$dir"
+cat >/dev/null
+"#;
+
+struct Server {
+    socket_dir: PathBuf,
+    _shell: Child,
+}
+
+static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+/// Returns where the server's socket is, or says that the test is skipped.
+pub(super) fn socket_dir(test: &str) -> Option<&'static Path> {
+    let server = SERVER.get_or_init(|| bin_dir().map(|bin| start(&bin)));
+    if server.is_none() {
+        skip(&format!("store on PostgreSQL, {test}: no PostgreSQL server is installed"));
+    }
+    server.as_ref().map(|server| server.socket_dir.as_path())
+}
+
+/// Returns a name for a database that no other test has.
+pub(super) fn fresh_name() -> String {
+    format!("yard_{}", DATABASES.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Finds the server's programs: where the environment says, else the newest Debian has.
+fn bin_dir() -> Option<PathBuf> {
+    if let Some(bin) = std::env::var_os("YARDMASTER_POSTGRES_BIN") {
+        return Some(PathBuf::from(bin));
+    }
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let bins = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
+    bins.filter(|bin| bin.join("initdb").exists()).max()
+}
+
+fn start(bin: &Path) -> Server {
+    // The server refuses to run as root.
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--", "sh"]);
+        command
+    } else {
+        Command::new("sh")
+    };
+    let mut shell = command
+        .args(["-c", SCRIPT, "sh"])
+        .arg(bin)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .expect("start a shell for PostgreSQL");
+    let mut line = String::new();
+    let stdout = shell.stdout.take().expect("stdout is piped");
+    BufReader::new(stdout).read_line(&mut line).expect("read where PostgreSQL is");
+    assert!(!line.is_empty(), "PostgreSQL did not start; see above");
+    Server { socket_dir: PathBuf::from(line.trim_end()), _shell: shell }
+}
+
+fn skip(reason: &str) {
+    println!("SKIPPED: {reason}");
+    if let Some(path) = std::env::var_os("YARDMASTER_SKIPS") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        writeln!(file.unwrap(), "SKIPPED: {reason}").unwrap();
+    }
+}
