@@ -1,1 +1,39 @@
-//! (placeholder)
+//! One command, whatever becomes of the daemons: the spool and the supervisor.
+//!
+//! A worker makes a spool directory for a command (`spool`), hands it to a small process that
+//! forks (`spawner`), and the fork becomes the command's supervisor (`supervisor`): it owns the
+//! child, its pipes, its timeouts, its end. Everything that happened is in the directory, so a
+//! worker that comes back reads it there.
+//!
+//! **Invariants**
+//! - The lock of a directory is held exactly as long as its supervisor lives.
+//! - The child executes only after `started` was written; no `started` means it never ran.
+//! - `exit`, once there, is the truth for ever; the output before it is synced.
+//! - The supervisor has one thread. The kernel ties the death signal of a child to the thread
+//!   that forked it.
+
+mod channel;
+mod exit;
+mod frame;
+mod id;
+mod inspect;
+mod output;
+pub mod record;
+mod spawner;
+mod spec;
+mod spool;
+pub mod supervisor;
+mod sweep;
+mod sys;
+
+pub use channel::EventChannel;
+pub use exit::{Exit, Outcome};
+pub use frame::{Event, FrameError, Frames, Request};
+pub use id::CommandId;
+pub use inspect::{Found, Started};
+pub use output::OutputReader;
+pub use spawner::{SpawnError, Spawner, spawner_main};
+pub use spec::{Spec, Stdin};
+pub use spool::{Created, SpoolError, SpoolRoot};
+pub use sweep::{Swept, sweep};
+pub use sys::boot_id;

@@ -1,0 +1,159 @@
+//! The spawner: a small process that forks a supervisor for each command.
+//!
+//! Forking from a process of a few pages is cheap, and the supervisor it makes has one thread.
+//! The daemon starts spawners before it starts threads of its own. A spawner ends when the
+//! daemon's socket closes; supervisors do not notice.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use crate::channel::EventChannel;
+use crate::spool::Created;
+use crate::supervisor;
+use crate::sys::{self, Disposition, Forked};
+
+/// Directory, lock and event socket.
+const DESCRIPTORS: usize = 3;
+
+/// Why no supervisor was started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    #[error("start {program}, which supervises commands")]
+    Start { program: PathBuf, source: io::Error },
+    #[error("make a socket for the supervisor")]
+    Socket { source: io::Error },
+    #[error("hand a command to the spawner; it may have been killed")]
+    Hand { source: io::Error },
+}
+
+/// The daemon's side of a spawner.
+#[derive(Debug)]
+pub struct Spawner {
+    socket: OwnedFd,
+    process: Child,
+}
+
+impl Spawner {
+    /// Starts a spawner. To be called before the process has threads.
+    ///
+    /// # Errors
+    /// When the program cannot be executed.
+    pub fn start(program: &Path) -> Result<Self, SpawnError> {
+        let start = |source| SpawnError::Start { program: program.to_owned(), source };
+        let socket = |error: rustix::io::Errno| SpawnError::Socket { source: error.into() };
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(socket)?;
+        let mut command = Command::new(program);
+        // Its own group: a Ctrl-C at the daemon's terminal must not reach supervisors.
+        command.arg("spawner").process_group(0);
+        command.stdin(Stdio::from(theirs)).stdout(Stdio::null());
+        let process = command.spawn().map_err(start)?;
+        Ok(Self { socket: ours, process })
+    }
+
+    /// Hands over a command. The returned channel ends when its supervisor does.
+    ///
+    /// # Errors
+    /// `Hand` where the spawner is gone; then the command provably did not run.
+    pub fn spawn(&self, created: Created) -> Result<EventChannel, SpawnError> {
+        let (ours, theirs) = UnixStream::pair().map_err(|source| SpawnError::Socket { source })?;
+        // The worker's copies go with this function: from then on the lock is the supervisor's.
+        let Created { directory, lock, .. } = created;
+        let descriptors = [directory.as_fd(), lock.as_fd(), theirs.as_fd()];
+        send(self.socket.as_fd(), &descriptors).map_err(|source| SpawnError::Hand { source })?;
+        Ok(EventChannel(ours))
+    }
+
+    /// Returns the spawner's process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Spawner {
+    fn drop(&mut self) {
+        // It ends by itself once the socket closes; reaping it is best effort.
+        drop(self.process.try_wait());
+    }
+}
+
+fn send(socket: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::other("the descriptors do not fit the control buffer"));
+    }
+    loop {
+        match sendmsg(socket, &[io::IoSlice::new(b"r")], &mut control, SendFlags::NOSIGNAL) {
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The spawner's own loop; its standard input is the socket.
+///
+/// # Errors
+/// When the socket fails in another way than being closed.
+pub fn spawner_main() -> io::Result<()> {
+    // Supervisors that end are reaped by the kernel.
+    sys::set_signal(libc::SIGCHLD, Disposition::Ignore);
+    sys::set_signal(libc::SIGINT, Disposition::Ignore);
+    sys::set_signal(libc::SIGHUP, Disposition::Ignore);
+    let socket = rustix::stdio::stdin();
+    while let Some(descriptors) = receive(socket)? {
+        let [directory, lock, events] = descriptors;
+        match sys::fork() {
+            Ok(Forked::Parent(_)) => {}
+            Ok(Forked::Child) => supervisor::run(&directory, lock, events),
+            // Dropping the descriptors tells the worker: the channel closes, nothing ran.
+            Err(error) => report(&format!("fork a supervisor: {error}")),
+        }
+    }
+    Ok(())
+}
+
+fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<[OwnedFd; DESCRIPTORS]>> {
+    loop {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0u8; 8];
+        let mut slices = [io::IoSliceMut::new(&mut byte)];
+        let message = match recvmsg(socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Ok(message) => message,
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        if message.bytes == 0 {
+            return Ok(None);
+        }
+        let mut descriptors = Vec::new();
+        for part in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(fds) = part {
+                descriptors.extend(fds);
+            }
+        }
+        if let Ok(three) = <[OwnedFd; DESCRIPTORS]>::try_from(descriptors) {
+            return Ok(Some(three));
+        }
+    }
+}
+
+/// Writes one line to the daemon's log.
+pub(crate) fn report(text: &str) {
+    let line = format!("yardmaster-shim: {text}\n");
+    // There is nobody left to tell if this fails.
+    rustix::io::write(rustix::stdio::stderr(), line.as_bytes()).ok();
+}

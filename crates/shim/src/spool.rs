@@ -1,0 +1,215 @@
+//! The spool: one directory a command, and who owns them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+
+use crate::id::CommandId;
+use crate::inspect::{self, Found};
+use crate::output::OutputReader;
+use crate::spec::Spec;
+
+pub(crate) const LOCK: &str = "lock";
+pub(crate) const SPEC: &str = "spec";
+pub(crate) const INTENT: &str = "intent";
+pub(crate) const STARTED: &str = "started";
+pub(crate) const EXIT: &str = "exit";
+pub(crate) const CONTROL: &str = "ctl.sock";
+pub(crate) const OUTPUT: &str = "out.000";
+
+/// Why the spool did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    #[error("make spool {path}")]
+    Make { path: PathBuf, source: io::Error },
+    #[error("spool {path} is in use by another worker")]
+    InUse { path: PathBuf },
+    #[error("write {path}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("read {path}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("encode {path}")]
+    Encode { path: PathBuf, source: rmp_serde::encode::Error },
+    #[error("command {command} is in the spool already")]
+    Exists { command: CommandId },
+}
+
+/// The directory of all commands of a worker, locked for one daemon.
+#[derive(Debug)]
+pub struct SpoolRoot {
+    path: PathBuf,
+    spool_id: String,
+    _lock: File,
+}
+
+/// A directory made for a command, its lock held, its spec written.
+#[derive(Debug)]
+pub struct Created {
+    pub command: CommandId,
+    pub(crate) directory: OwnedFd,
+    pub(crate) lock: OwnedFd,
+}
+
+impl SpoolRoot {
+    /// Opens or makes the spool.
+    ///
+    /// # Errors
+    /// `InUse` where another daemon has it, `Make` and `Read` for trouble with the disk.
+    pub fn open(path: &Path) -> Result<Self, SpoolError> {
+        let make = |source| SpoolError::Make { path: path.to_owned(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(make)?;
+        let lock = File::create(path.join("owner.lock")).map_err(make)?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(SpoolError::InUse { path: path.to_owned() });
+        }
+        let spool_id = read_or_draw_id(&path.join("spool_id")).map_err(make)?;
+        Ok(Self { path: path.to_owned(), spool_id, _lock: lock })
+    }
+
+    /// Returns the random id made with the spool: another disk, another id.
+    pub fn spool_id(&self) -> &str {
+        &self.spool_id
+    }
+
+    /// Returns the highest epoch of a master that was stored, 0 at first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn epoch(&self) -> Result<i64, SpoolError> {
+        let path = self.path.join("epoch");
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(text.trim().parse().unwrap_or(0)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(source) => Err(SpoolError::Read { path, source }),
+        }
+    }
+
+    /// Stores the highest epoch durably.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn set_epoch(&self, epoch: i64) -> Result<(), SpoolError> {
+        let path = self.path.join("epoch");
+        write_durably(&path, epoch.to_string().as_bytes())
+            .map_err(|source| SpoolError::Write { path, source })
+    }
+
+    /// Makes the directory of a command with its lock and spec.
+    ///
+    /// # Errors
+    /// `Exists` where the command is known; nothing is left behind after other errors.
+    pub fn create(&self, command: CommandId, spec: &Spec) -> Result<Created, SpoolError> {
+        let path = self.directory(command);
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(SpoolError::Exists { command });
+            }
+            Err(source) => return Err(SpoolError::Make { path, source }),
+        }
+        self.fill(command, spec).inspect_err(|_| {
+            // Without a spec the directory means nothing; it may go.
+            drop(fs::remove_dir_all(&path));
+        })
+    }
+
+    fn fill(&self, command: CommandId, spec: &Spec) -> Result<Created, SpoolError> {
+        let path = self.directory(command);
+        let make = |source| SpoolError::Make { path: path.clone(), source };
+        let lock = create_new(&path.join(LOCK)).map_err(make)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|e| make(e.into()))?;
+        let spec =
+            spec.to_file().map_err(|source| SpoolError::Encode { path: path.clone(), source })?;
+        let beside = path.join("spec.tmp");
+        create_new(&beside).and_then(|mut file| file.write_all(&spec)).map_err(make)?;
+        fs::rename(&beside, path.join(SPEC)).map_err(make)?;
+        let directory = open_directory(&path).map_err(make)?;
+        Ok(Created { command, directory, lock: lock.into() })
+    }
+
+    /// Returns every command that has a directory.
+    ///
+    /// # Errors
+    /// When the spool cannot be read.
+    pub fn list(&self) -> Result<Vec<CommandId>, SpoolError> {
+        let read = |source| SpoolError::Read { path: self.path.clone(), source };
+        let mut commands = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(read)? {
+            let entry = entry.map_err(read)?;
+            commands.extend(entry.file_name().to_str().and_then(CommandId::from_name));
+        }
+        commands.sort_unstable();
+        Ok(commands)
+    }
+
+    /// Says what became of a command.
+    ///
+    /// # Errors
+    /// When its directory cannot be read.
+    pub fn inspect(&self, command: CommandId) -> Result<Found, SpoolError> {
+        let path = self.directory(command);
+        inspect::inspect(&path).map_err(|source| SpoolError::Read { path, source })
+    }
+
+    /// Opens a command's output.
+    pub fn output(&self, command: CommandId) -> OutputReader {
+        OutputReader::new(self.directory(command).join(OUTPUT))
+    }
+
+    /// Removes a command's directory.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove(&self, command: CommandId) -> Result<(), SpoolError> {
+        let path = self.directory(command);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(SpoolError::Write { path, source: error })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Returns the directory of a command.
+    pub fn directory(&self, command: CommandId) -> PathBuf {
+        self.path.join(command.to_string())
+    }
+}
+
+pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY, Mode::empty())?)
+}
+
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Writes beside, syncs, renames, and syncs the folder.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("tmp");
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn read_or_draw_id(path: &Path) -> io::Result<String> {
+    match fs::read_to_string(path) {
+        Ok(text) if text.trim().len() == 32 => return Ok(text.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut random = [0u8; 16];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    write_durably(path, id.as_bytes())?;
+    Ok(id)
+}

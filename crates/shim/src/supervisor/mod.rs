@@ -1,0 +1,106 @@
+//! The supervisor of one command: one process, one thread, one poll loop.
+//!
+//! `run` prepares, `child` is what happens between fork and exec, `watch` is the loop, `log`
+//! writes the output, `peers` talks to workers, `tree` ends what the command left behind.
+
+mod child;
+mod log;
+mod peers;
+mod tree;
+mod watch;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use rustix::process::{Pid, set_child_subreaper, setsid};
+
+use crate::exit::{Exit, Outcome};
+use crate::inspect::{Started, format_started};
+use crate::spawner::report;
+use crate::spec::Spec;
+use crate::spool::{CONTROL, EXIT, INTENT, SPEC, STARTED, create_new, write_durably};
+use crate::sys::{self, Disposition, boot_id, boot_us, exit_now, start_time, wall_us};
+use log::Log;
+use peers::Peers;
+
+/// Becomes the supervisor of the command whose directory this is. Never returns.
+pub(crate) fn run(directory: &OwnedFd, lock: OwnedFd, events: OwnedFd) -> ! {
+    match supervise(directory, events) {
+        Ok(()) => {}
+        Err(error) => report(&format!("supervise a command: {error}")),
+    }
+    // The lock is held to the very end; the kernel lets go of it.
+    drop(lock);
+    exit_now(0)
+}
+
+fn supervise(directory: &OwnedFd, events: OwnedFd) -> io::Result<()> {
+    detach(directory)?;
+    let Some(spec) = fs::read(SPEC).ok().as_deref().and_then(Spec::from_file) else {
+        return Err(io::Error::other("the spec cannot be read"));
+    };
+    // A second supervisor for a command ends here, whatever brought it about.
+    create_new(Path::new(INTENT))?.write_all(boot_id().as_bytes())?;
+    let control = UnixListener::bind(CONTROL)?;
+    let mut peers = Peers::new(control, events)?;
+    let begun_us = boot_us();
+    let mut log = Log::new(spec.max_output_bytes);
+    let outcome = match child::prepare(&spec) {
+        Ok(child) => {
+            write_started(child.pid)?;
+            peers.tell_started();
+            child.open_gate()?;
+            watch::watch(&spec, child, &mut log, &mut peers)?
+        }
+        Err(error) => watch::Ended {
+            outcome: Outcome::NotStarted(format!("prepare the process: {error}")),
+            survivors: Vec::new(),
+        },
+    };
+    if let Outcome::NotStarted(why) = &outcome.outcome {
+        log.system(why)?;
+    }
+    finish(begun_us, outcome, log, &mut peers)
+}
+
+/// Leaves the spawner's world: own session, own signals, standing in the directory.
+fn detach(directory: &OwnedFd) -> io::Result<()> {
+    sys::set_signal(libc::SIGCHLD, Disposition::Default);
+    for signal in [libc::SIGHUP, libc::SIGPIPE, libc::SIGINT, libc::SIGTERM] {
+        sys::set_signal(signal, Disposition::Ignore);
+    }
+    // The spawner's socket is standard input; holding it would keep the spawner's peer waiting.
+    let null = fs::File::open("/dev/null")?;
+    sys::become_standard(std::os::fd::AsFd::as_fd(&null), 0)?;
+    rustix::process::fchdir(directory)?;
+    setsid()?;
+    set_child_subreaper(Pid::from_raw(1))?;
+    Ok(())
+}
+
+fn write_started(pid: Pid) -> io::Result<()> {
+    let pid = pid.as_raw_nonzero().get();
+    let started =
+        Started { pid, start_time: start_time(pid).unwrap_or_default(), boot_id: boot_id() };
+    let beside = Path::new("started.tmp");
+    create_new(beside)?.write_all(format_started(&started).as_bytes())?;
+    fs::rename(beside, STARTED)
+}
+
+fn finish(begun_us: i64, ended: watch::Ended, mut log: Log, peers: &mut Peers) -> io::Result<()> {
+    log.finish()?;
+    let exit = Exit {
+        outcome: ended.outcome,
+        ended_us: wall_us(),
+        duration_us: boot_us() - begun_us,
+        log_bytes: log.length(),
+        survivors: ended.survivors,
+    };
+    let file = exit.to_file().map_err(io::Error::other)?;
+    write_durably(Path::new(EXIT), &file)?;
+    peers.tell_exited();
+    Ok(())
+}

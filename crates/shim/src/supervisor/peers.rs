@@ -1,0 +1,106 @@
+//! The workers that listen: the one that started the command, and those that adopt it.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use crate::frame::{Event, Frames, Request};
+
+/// Nobody needs more; a newer one replaces the oldest.
+const MOST_PEERS: usize = 4;
+
+struct Peer {
+    socket: UnixStream,
+    frames: Frames,
+}
+
+/// The sockets on which workers listen and ask.
+pub(super) struct Peers {
+    control: UnixListener,
+    peers: Vec<Peer>,
+    has_started: bool,
+}
+
+impl Peers {
+    pub(super) fn new(control: UnixListener, events: OwnedFd) -> io::Result<Self> {
+        control.set_nonblocking(true)?;
+        let mut peers = Self { control, peers: Vec::new(), has_started: false };
+        peers.add(UnixStream::from(events))?;
+        Ok(peers)
+    }
+
+    fn add(&mut self, socket: UnixStream) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        if self.peers.len() == MOST_PEERS {
+            self.peers.remove(0);
+        }
+        let mut peer = Peer { socket, frames: Frames::default() };
+        if self.has_started {
+            peer.tell(&Event::Started);
+        }
+        self.peers.push(peer);
+        Ok(())
+    }
+
+    /// Returns the descriptors to wait for: the listener, then the peers.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        std::iter::once(self.control.as_fd())
+            .chain(self.peers.iter().map(|peer| peer.socket.as_fd()))
+    }
+
+    /// Takes new peers and reads what the known ones ask; peers that left are forgotten.
+    pub(super) fn requests(&mut self) -> Vec<Request> {
+        while let Ok((socket, _)) = self.control.accept() {
+            // A peer that cannot be set up sees its socket close and tries again.
+            drop(self.add(socket));
+        }
+        let mut requests = Vec::new();
+        self.peers.retain_mut(|peer| peer.read(&mut requests));
+        requests
+    }
+
+    pub(super) fn tell_started(&mut self) {
+        self.has_started = true;
+        self.tell(&Event::Started);
+    }
+
+    pub(super) fn tell_output(&mut self, log_bytes: u64) {
+        self.tell(&Event::Output { log_bytes });
+    }
+
+    pub(super) fn tell_exited(&mut self) {
+        self.tell(&Event::Exited);
+    }
+
+    fn tell(&mut self, event: &Event) {
+        self.peers.iter_mut().for_each(|peer| peer.tell(event));
+    }
+}
+
+impl Peer {
+    /// Events are hints: a peer that does not read misses some and still sees the end.
+    fn tell(&mut self, event: &Event) {
+        drop(self.socket.write(&event.encode()));
+    }
+
+    /// Reads until there is nothing more. Says whether the peer is still there.
+    fn read(&mut self, requests: &mut Vec<Request>) -> bool {
+        let mut bytes = [0u8; 4096];
+        loop {
+            match self.socket.read(&mut bytes) {
+                Ok(0) => return false,
+                Ok(count) => self.frames.push(&bytes[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        loop {
+            match self.frames.next_request() {
+                Ok(Some(request)) => requests.push(request),
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The loop: output, requests, timeouts and the end of the command.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process_group, pidfd_open, waitpid,
+};
+
+use super::child::{Child, explain};
+use super::log::Log;
+use super::peers::Peers;
+use super::tree;
+use crate::exit::Outcome;
+use crate::frame::Request;
+use crate::record::{Channel, PAYLOAD_BYTES};
+use crate::spec::Spec;
+use crate::sys::boot_us;
+
+/// How long pipes may stay open after the tree is gone: only a survivor can hold them.
+const DRAIN_US: i64 = 5_000_000;
+/// Standard input that the command has not read, in bytes.
+const MOST_STDIN_BYTES: usize = 1024 * 1024;
+
+/// The end of a command.
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) survivors: Vec<i32>,
+}
+
+/// Why the command was told to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    None,
+    Timeout,
+    Asked,
+}
+
+struct Watch<'a> {
+    spec: &'a Spec,
+    pid: Pid,
+    process: OwnedFd,
+    out: Option<OwnedFd>,
+    err: Option<OwnedFd>,
+    status: Option<OwnedFd>,
+    stdin: Option<OwnedFd>,
+    stdin_waiting: Vec<u8>,
+    stdin_is_ending: bool,
+    exec_error: Option<i32>,
+    ending: Ending,
+    /// When the tree is killed, on boot time.
+    kill_at: Option<i64>,
+    whole_at: Option<i64>,
+    silence_at: Option<i64>,
+    log: &'a mut Log,
+    peers: &'a mut Peers,
+}
+
+/// Runs until the command and its tree are gone and its output is read.
+pub(super) fn watch(
+    spec: &Spec,
+    child: Child,
+    log: &mut Log,
+    peers: &mut Peers,
+) -> io::Result<Ended> {
+    let now = boot_us();
+    let Child { pid, out, err, stdin, status, .. } = child;
+    if let Some(stdin) = &stdin {
+        rustix::io::ioctl_fionbio(stdin, true)?;
+    }
+    let mut watch = Watch {
+        spec,
+        pid,
+        process: pidfd_open(pid, PidfdFlags::empty())?,
+        out: Some(out),
+        err: Some(err),
+        status: Some(status),
+        stdin,
+        stdin_waiting: Vec::new(),
+        stdin_is_ending: false,
+        exec_error: None,
+        ending: Ending::None,
+        kill_at: None,
+        whole_at: spec.timeout_ms.map(|limit| after(now, limit)),
+        silence_at: spec.silence_timeout_ms.map(|limit| after(now, limit)),
+        log,
+        peers,
+    };
+    let status = watch.run()?;
+    watch.conclude(status)
+}
+
+fn after(now: i64, millis: u64) -> i64 {
+    now.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX / 2_000).saturating_mul(1_000))
+}
+
+/// What a round of waiting found ready.
+struct Ready {
+    process: bool,
+    out: bool,
+    err: bool,
+    status: bool,
+    peers: bool,
+}
+
+impl Watch<'_> {
+    fn run(&mut self) -> io::Result<WaitStatus> {
+        loop {
+            let ready = self.wait(self.next_deadline())?;
+            self.turn(&ready)?;
+            if ready.process
+                && let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)?
+            {
+                return Ok(status);
+            }
+            self.deadlines(boot_us());
+        }
+    }
+
+    fn turn(&mut self, ready: &Ready) -> io::Result<()> {
+        let before = self.log.length();
+        if ready.status {
+            self.read_status();
+        }
+        if ready.out {
+            Self::read_output(&mut self.out, Channel::Out, self.log)?;
+        }
+        if ready.err {
+            Self::read_output(&mut self.err, Channel::Err, self.log)?;
+        }
+        if self.log.length() != before {
+            self.peers.tell_output(self.log.length());
+            let limit = self.spec.silence_timeout_ms;
+            self.silence_at = limit.map(|limit| after(boot_us(), limit));
+        }
+        if ready.peers {
+            for request in self.peers.requests() {
+                self.request(request);
+            }
+        }
+        self.feed_stdin();
+        Ok(())
+    }
+
+    fn request(&mut self, request: Request) {
+        match request {
+            Request::Stop { signal, grace_ms } => {
+                if self.ending == Ending::None {
+                    self.ending = Ending::Asked;
+                }
+                let at = after(boot_us(), grace_ms);
+                self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
+                self.signal(signal);
+            }
+            Request::Stdin(bytes) if self.stdin_waiting.len() < MOST_STDIN_BYTES => {
+                self.stdin_waiting.extend(bytes);
+            }
+            Request::Stdin(_) => {}
+            Request::StdinEnd => self.stdin_is_ending = true,
+        }
+    }
+
+    /// Signals the process group; it may have ended just now.
+    fn signal(&self, number: i32) {
+        if let Some(signal) = Signal::from_named_raw(number) {
+            kill_process_group(self.pid, signal).ok();
+        }
+    }
+
+    fn feed_stdin(&mut self) {
+        let Some(stdin) = &self.stdin else { return };
+        while !self.stdin_waiting.is_empty() {
+            match rustix::io::write(stdin, &self.stdin_waiting) {
+                Ok(count) => drop(self.stdin_waiting.drain(..count)),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return,
+                // The command closed its end: what it did not want is dropped.
+                Err(_) => {
+                    self.stdin = None;
+                    return;
+                }
+            }
+        }
+        if self.stdin_is_ending {
+            self.stdin = None;
+        }
+    }
+
+    fn deadlines(&mut self, now: i64) {
+        let is_due = |at: Option<i64>| at.is_some_and(|at| at <= now);
+        if is_due(self.kill_at) {
+            self.kill_at = Some(now.saturating_add(100_000));
+            self.signal(libc::SIGKILL);
+        }
+        if (is_due(self.whole_at) || is_due(self.silence_at)) && self.ending != Ending::Timeout {
+            self.ending = Ending::Timeout;
+            self.whole_at = None;
+            self.silence_at = None;
+            self.kill_at = Some(after(now, self.spec.kill_grace_ms));
+            self.signal(libc::SIGTERM);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<i64> {
+        // Standard input that could not be written is tried again soon.
+        let stdin = (!self.stdin_waiting.is_empty()).then(|| boot_us() + 5_000);
+        [self.kill_at, self.whole_at, self.silence_at, stdin].into_iter().flatten().min()
+    }
+
+    /// Waits for descriptors until a moment.
+    fn wait(&self, until: Option<i64>) -> io::Result<Ready> {
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(8);
+        let process = add(&mut fds, Some(&self.process));
+        let out = add(&mut fds, self.out.as_ref());
+        let err = add(&mut fds, self.err.as_ref());
+        let status = add(&mut fds, self.status.as_ref());
+        let first_peer = fds.len();
+        fds.extend(self.peers.descriptors().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        let timeout = until.map(|until| timespec((until - boot_us()).max(0)));
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let is_ready = |at: Option<usize>| at.is_some_and(|at| !fds[at].revents().is_empty());
+        Ok(Ready {
+            process: is_ready(process),
+            out: is_ready(out),
+            err: is_ready(err),
+            status: is_ready(status),
+            peers: fds[first_peer..].iter().any(|fd| !fd.revents().is_empty()),
+        })
+    }
+
+    fn read_status(&mut self) {
+        let Some(status) = &self.status else { return };
+        let mut code = [0u8; 4];
+        match rustix::io::read(status, &mut code) {
+            Ok(4) => self.exec_error = Some(i32::from_le_bytes(code)),
+            Err(rustix::io::Errno::INTR) => return,
+            Ok(_) | Err(_) => {}
+        }
+        self.status = None;
+    }
+
+    fn read_output(from: &mut Option<OwnedFd>, channel: Channel, log: &mut Log) -> io::Result<()> {
+        let Some(fd) = from else { return Ok(()) };
+        let mut bytes = [0u8; PAYLOAD_BYTES];
+        match rustix::io::read(&*fd, &mut bytes) {
+            Ok(0) => *from = None,
+            Ok(count) => log.output(channel, &bytes[..count])?,
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// The main process has ended: its tree has to, and its pipes are read to their end.
+    fn conclude(&mut self, status: WaitStatus) -> io::Result<Ended> {
+        let ended = tree::end(self.pid);
+        self.drain()?;
+        if ended.killed > 0 {
+            let text = format!("ended {} process(es) that the command left behind", ended.killed);
+            self.log.system(&text)?;
+        }
+        if !ended.survivors.is_empty() {
+            self.log.system(&format!("could not end processes {:?}", ended.survivors))?;
+        }
+        Ok(Ended { outcome: self.outcome(status)?, survivors: ended.survivors })
+    }
+
+    fn outcome(&mut self, status: WaitStatus) -> io::Result<Outcome> {
+        if self.status.is_some() {
+            self.read_status();
+        }
+        if let Some(code) = self.exec_error {
+            return Ok(Outcome::NotStarted(explain(self.spec, code)));
+        }
+        if self.ending == Ending::Timeout {
+            self.log.system("ended for taking too long")?;
+            return Ok(Outcome::Timeout);
+        }
+        Ok(match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Outcome::Exited(code),
+            (None, Some(signal)) => Outcome::Signal(signal),
+            (None, None) => Outcome::Signal(libc::SIGKILL),
+        })
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        let until = boot_us() + DRAIN_US;
+        while (self.out.is_some() || self.err.is_some()) && boot_us() < until {
+            let ready = self.wait_for_pipes(until)?;
+            let before = self.log.length();
+            if ready.0 {
+                Self::read_output(&mut self.out, Channel::Out, self.log)?;
+            }
+            if ready.1 {
+                Self::read_output(&mut self.err, Channel::Err, self.log)?;
+            }
+            if self.log.length() != before {
+                self.peers.tell_output(self.log.length());
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_pipes(&self, until: i64) -> io::Result<(bool, bool)> {
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(2);
+        for fd in [&self.out, &self.err].into_iter().flatten() {
+            fds.push(PollFd::new(fd, PollFlags::IN));
+        }
+        let timeout = timespec((until - boot_us()).max(0));
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let out = self.out.is_some() && ready.next().unwrap_or(false);
+        let err = self.err.is_some() && ready.next().unwrap_or(false);
+        Ok((out, err))
+    }
+}
+
+/// Adds a descriptor to wait for and returns its place.
+fn add<'f>(fds: &mut Vec<PollFd<'f>>, fd: Option<&'f OwnedFd>) -> Option<usize> {
+    fds.push(PollFd::new(fd?, PollFlags::IN));
+    Some(fds.len() - 1)
+}
+
+fn timespec(left_us: i64) -> Timespec {
+    Timespec { tv_sec: left_us / 1_000_000, tv_nsec: left_us % 1_000_000 * 1_000 }
+}

@@ -1,0 +1,123 @@
+//! The few system calls that have no safe wrapper, and small readings of the system.
+#![allow(unsafe_code, reason = "fork, exec and signal dispositions have no safe interface")]
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use rustix::process::Pid;
+use rustix::time::{ClockId, clock_gettime};
+
+/// Which side of a fork this is.
+pub(crate) enum Forked {
+    Parent(Pid),
+    Child,
+}
+
+/// Forks the process. The caller has one thread, so the child may do anything.
+pub(crate) fn fork() -> io::Result<Forked> {
+    // SAFETY: the process is single-threaded (see the crate's invariants), so no lock can be
+    // held by a thread that does not exist in the child.
+    let pid = unsafe { libc::fork() };
+    match Pid::from_raw(pid) {
+        Some(pid) => Ok(Forked::Parent(pid)),
+        None if pid == 0 => Ok(Forked::Child),
+        None => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Replaces the program. Returns only with the error.
+pub(crate) fn execve(program: &CString, argv: &[CString], env: &[CString]) -> io::Error {
+    let pointers = |list: &[CString]| {
+        let mut pointers: Vec<*const libc::c_char> =
+            list.iter().map(|item| item.as_ptr()).collect();
+        pointers.push(std::ptr::null());
+        pointers
+    };
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: all pointers are to NUL-terminated strings that live to the end of this function,
+    // and both arrays end with a null pointer.
+    unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Ends the process at once: no destructors, no buffers of the parent's.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// What to do with a signal.
+#[derive(Clone, Copy)]
+pub(crate) enum Disposition {
+    Default,
+    Ignore,
+}
+
+/// Sets the disposition of a signal.
+pub(crate) fn set_signal(signal: i32, disposition: Disposition) {
+    let handler = match disposition {
+        Disposition::Default => libc::SIG_DFL,
+        Disposition::Ignore => libc::SIG_IGN,
+    };
+    // SAFETY: SIG_DFL and SIG_IGN run no code of ours.
+    unsafe { libc::signal(signal, handler) };
+}
+
+/// Makes every signal deliverable again, as a program expects it.
+pub(crate) fn unblock_signals() {
+    // SAFETY: the set is initialised by sigemptyset before it is used.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
+    }
+}
+
+/// Makes a descriptor one of the standard three of this process.
+pub(crate) fn become_standard(fd: BorrowedFd<'_>, standard: i32) -> io::Result<()> {
+    if fd.as_raw_fd() == standard {
+        return rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty()).map_err(Into::into);
+    }
+    // SAFETY: dup2 onto 0, 1 or 2 of a process that is about to execute another program; nothing
+    // here uses the standard streams after it.
+    if unsafe { libc::dup2(fd.as_raw_fd(), standard) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Returns the id of this boot; another one after every restart of the machine.
+pub fn boot_id() -> String {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    text.map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+/// Returns when a process was started, in clock ticks since boot; `None` where there is none.
+pub(crate) fn start_time(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat_field(&stat, 22)?.parse().ok()
+}
+
+/// Returns a field of `/proc/PID/stat` by its number in proc(5). The name in field 2 may hold
+/// anything, so fields are counted from its last parenthesis.
+pub(crate) fn stat_field(stat: &str, number: usize) -> Option<&str> {
+    let after_name = stat.rsplit_once(')')?.1;
+    after_name.split_whitespace().nth(number.checked_sub(3)?)
+}
+
+/// Returns boot time in µs.
+pub(crate) fn boot_us() -> i64 {
+    micros(ClockId::Boottime)
+}
+
+/// Returns wall time in µs since 1970.
+pub(crate) fn wall_us() -> i64 {
+    micros(ClockId::Realtime)
+}
+
+fn micros(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
+    time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
+}

@@ -1,0 +1,325 @@
+//! Real commands under real supervisors.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use shim::record::{self, Channel};
+use shim::{
+    CommandId, EventChannel, Found, Outcome, Request, Spawner, Spec, SpoolError, SpoolRoot, Stdin,
+    sweep,
+};
+
+struct Rig {
+    folder: tempfile::TempDir,
+    spool: SpoolRoot,
+    spawner: Spawner,
+    /// Unique over all tests that run now: sweeps look for it in the whole system.
+    id: CommandId,
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+impl Rig {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = SpoolRoot::open(&folder.path().join("spool")).unwrap();
+        let spawner = Spawner::start(Path::new(env!("CARGO_BIN_EXE_yardmaster-shim"))).unwrap();
+        let id = (u128::from(std::process::id()) << 64)
+            + u128::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { folder, spool, spawner, id: CommandId(id) }
+    }
+
+    fn spec(&self, script: &str) -> Spec {
+        Spec {
+            argv: ["/bin/sh", "-c", script].map(|word| word.as_bytes().to_vec()).to_vec(),
+            env: vec![
+                b"PATH=/usr/bin:/bin".to_vec(),
+                format!("YARDMASTER_COMMAND={}", self.id).into_bytes(),
+            ],
+            cwd: self.folder.path().as_os_str().as_encoded_bytes().to_vec(),
+            stdin: Stdin::Null,
+            timeout_ms: None,
+            silence_timeout_ms: None,
+            kill_grace_ms: 1_000,
+            max_output_bytes: None,
+        }
+    }
+
+    fn start(&self, spec: &Spec) -> EventChannel {
+        self.spawner.spawn(self.spool.create(self.id, spec).unwrap()).unwrap()
+    }
+
+    fn run(&self, spec: &Spec) -> (Outcome, Vec<(Channel, Vec<u8>)>) {
+        wait_for_end(self.start(spec));
+        (self.outcome(), self.log())
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self.spool.inspect(self.id).unwrap() {
+            Found::Exited(exit) => exit.outcome,
+            other => panic!("expected an exit, found {other:?}"),
+        }
+    }
+
+    fn log(&self) -> Vec<(Channel, Vec<u8>)> {
+        let mut reader = self.spool.output(self.id);
+        let mut bytes = Vec::new();
+        loop {
+            let more = reader.read_at(bytes.len() as u64, 64 * 1024).unwrap();
+            if more.is_empty() {
+                break;
+            }
+            bytes.extend(more);
+        }
+        record::iter(&bytes).map(|record| (record.channel, record.bytes.to_vec())).collect()
+    }
+
+    fn marker(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+fn wait_for_end(channel: EventChannel) {
+    let mut socket = channel.0;
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut bytes = Vec::new();
+    socket.read_to_end(&mut bytes).expect("the supervisor ends within 20 s");
+}
+
+/// Looks again until a condition holds.
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !condition() {
+        assert!(since.elapsed() < Duration::from_secs(10), "{what} within 10 s");
+        std::thread::sleep(Duration::from_millis(5)); // poll: a condition of another process
+    }
+}
+
+fn only(channel: Channel, log: &[(Channel, Vec<u8>)]) -> Vec<u8> {
+    log.iter().filter(|(c, _)| *c == channel).flat_map(|(_, bytes)| bytes.clone()).collect()
+}
+
+fn pid_in(path: &Path) -> i32 {
+    eventually("a pid is written", || {
+        fs::read_to_string(path).is_ok_and(|text| text.ends_with('\n'))
+    });
+    fs::read_to_string(path).unwrap().trim().parse().unwrap()
+}
+
+fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+fn kill(pid: i32) {
+    let status = std::process::Command::new("/bin/kill").args(["-9", &pid.to_string()]).status();
+    assert_eq!(status.unwrap().signal(), None);
+}
+
+fn parent_of(pid: i32) -> i32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("PPid:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_exit_code_and_both_channels_come_back() {
+    let rig = Rig::new();
+    let (outcome, log) = rig.run(&rig.spec("echo out; echo err >&2; exit 7"));
+    assert_eq!(outcome, Outcome::Exited(7));
+    assert_eq!(only(Channel::Out, &log), b"out\n");
+    assert_eq!(only(Channel::Err, &log), b"err\n");
+}
+
+#[test]
+fn a_signal_is_a_signal() {
+    let rig = Rig::new();
+    assert_eq!(rig.run(&rig.spec("kill -9 $$")).0, Outcome::Signal(9));
+}
+
+#[test]
+fn every_byte_comes_back_in_order() {
+    let rig = Rig::new();
+    let script = "i=0; while [ $i -lt 40 ]; do head -c 100000 /dev/zero | tr '\\0' 'x'; printf '\\000\\377\\n'; i=$((i+1)); done";
+    let (outcome, log) = rig.run(&rig.spec(script));
+    assert_eq!(outcome, Outcome::Exited(0));
+    let mut expected = vec![b'x'; 100_000];
+    expected.extend([0, 255, b'\n']);
+    assert!(only(Channel::Out, &log) == expected.repeat(40));
+}
+
+#[test]
+fn what_cannot_be_executed_says_why() {
+    let rig = Rig::new();
+    let mut spec = rig.spec("");
+    spec.argv = vec![b"no-such-program".to_vec()];
+    let (outcome, log) = rig.run(&spec);
+    let Outcome::NotStarted(why) = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("no-such-program") && why.contains("No such file"), "{why}");
+    assert_eq!(only(Channel::System, &log), why.into_bytes());
+}
+
+#[test]
+fn a_missing_directory_is_named() {
+    let rig = Rig::new();
+    let mut spec = rig.spec("true");
+    spec.cwd = b"/nowhere/at/all".to_vec();
+    let (outcome, _) = rig.run(&spec);
+    assert!(
+        matches!(&outcome, Outcome::NotStarted(why) if why.contains("/nowhere/at/all")),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_late_command_is_ended_although_it_ignores_term() {
+    let rig = Rig::new();
+    let mut spec = rig.spec("trap '' TERM; while :; do sleep 1; done");
+    spec.timeout_ms = Some(200);
+    spec.kill_grace_ms = 200;
+    assert_eq!(rig.run(&spec).0, Outcome::Timeout);
+}
+
+#[test]
+fn a_silent_command_is_ended_and_a_talking_one_is_not() {
+    let rig = Rig::new();
+    let mut spec = rig.spec("for i in 1 2 3 4 5 6; do echo $i; sleep 0.2; done; sleep 60");
+    spec.silence_timeout_ms = Some(700);
+    let (outcome, log) = rig.run(&spec);
+    assert_eq!(outcome, Outcome::Timeout);
+    assert_eq!(only(Channel::Out, &log), b"1\n2\n3\n4\n5\n6\n");
+}
+
+#[test]
+fn a_stop_is_a_signal_and_the_programs_own_answer_counts() {
+    let rig = Rig::new();
+    let ready = rig.marker("ready");
+    let script =
+        format!("trap 'exit 3' INT; echo $$ > {}; while :; do sleep 0.05; done", ready.display());
+    let channel = rig.start(&rig.spec(&script));
+    pid_in(&ready);
+    std::io::Write::write_all(
+        &mut (&channel.0),
+        &Request::Stop { signal: 2, grace_ms: 10_000 }.encode(),
+    )
+    .unwrap();
+    wait_for_end(channel);
+    assert_eq!(rig.outcome(), Outcome::Exited(3));
+}
+
+#[test]
+fn what_a_command_leaves_behind_is_ended() {
+    let rig = Rig::new();
+    let (a, b) = (rig.marker("a"), rig.marker("b"));
+    let script = format!(
+        "(setsid sh -c 'echo $$ > {a}; exec sleep 600' &) ; (trap '' HUP TERM; echo $(exec sh -c 'echo $PPID') > {b}; exec sleep 600) & while [ ! -s {a} ] || [ ! -s {b} ]; do sleep 0.01; done",
+        a = a.display(),
+        b = b.display()
+    );
+    let (outcome, log) = rig.run(&rig.spec(&script));
+    assert_eq!(outcome, Outcome::Exited(0));
+    assert!(!is_alive(pid_in(&a)) && !is_alive(pid_in(&b)));
+    assert!(String::from_utf8(only(Channel::System, &log)).unwrap().contains("left behind"));
+}
+
+#[test]
+fn standard_input_arrives_and_ends() {
+    let rig = Rig::new();
+    let mut spec = rig.spec("cat");
+    spec.stdin = Stdin::Pipe;
+    let channel = rig.start(&spec);
+    for request in [Request::Stdin(b"in\0put".to_vec()), Request::StdinEnd] {
+        std::io::Write::write_all(&mut (&channel.0), &request.encode()).unwrap();
+    }
+    wait_for_end(channel);
+    assert_eq!(only(Channel::Out, &rig.log()), b"in\0put");
+}
+
+#[test]
+fn a_command_outlives_its_daemon_and_is_adopted() {
+    let rig = Rig::new();
+    let (go, started) = (rig.marker("go"), rig.marker("started"));
+    let script = format!(
+        "echo $$ > {}; while [ ! -e {} ]; do sleep 0.02; done; echo done; exit 5",
+        started.display(),
+        go.display()
+    );
+    drop(rig.start(&rig.spec(&script)));
+    pid_in(&started);
+    assert_eq!(rig.spool.inspect(rig.id).unwrap(), Found::Alive);
+    let adopted = EventChannel::adopt(&rig.spool.directory(rig.id)).unwrap();
+    fs::write(&go, "").unwrap();
+    wait_for_end(adopted);
+    assert_eq!(rig.outcome(), Outcome::Exited(5));
+    assert_eq!(only(Channel::Out, &rig.log()), b"done\n");
+}
+
+#[test]
+fn a_killed_supervisor_is_lost_and_its_tree_is_swept() {
+    let rig = Rig::new();
+    let (main, escaped) = (rig.marker("main"), rig.marker("escaped"));
+    let script = format!(
+        "(setsid sh -c 'echo $$ > {}; exec sleep 600' &); echo $$ > {}; sleep 600",
+        escaped.display(),
+        main.display()
+    );
+    let channel = rig.start(&rig.spec(&script));
+    let (main, escaped) = (pid_in(&main), pid_in(&escaped));
+    kill(parent_of(main));
+    wait_for_end(channel);
+    let Found::SupervisorLost { started } = rig.spool.inspect(rig.id).unwrap() else { panic!() };
+    assert_eq!(started.as_ref().map(|started| started.pid), Some(main));
+    let swept = sweep(rig.id, started.as_ref());
+    assert!(swept.survivors.is_empty(), "{swept:?}");
+    assert!(!is_alive(main) && !is_alive(escaped));
+}
+
+#[test]
+fn a_command_is_made_once() {
+    let rig = Rig::new();
+    let spec = rig.spec("true");
+    rig.run(&spec);
+    assert!(matches!(rig.spool.create(rig.id, &spec), Err(SpoolError::Exists { .. })));
+    rig.spool.remove(rig.id).unwrap();
+    assert_eq!(rig.spool.list().unwrap(), []);
+}
+
+#[test]
+fn an_intent_keeps_a_second_supervisor_away() {
+    let rig = Rig::new();
+    let witness = rig.marker("witness");
+    let created =
+        rig.spool.create(rig.id, &rig.spec(&format!("touch {}", witness.display()))).unwrap();
+    fs::write(rig.spool.directory(rig.id).join("intent"), "earlier").unwrap();
+    wait_for_end(rig.spawner.spawn(created).unwrap());
+    assert!(!witness.exists());
+}
+
+#[test]
+fn a_spec_without_a_supervisor_never_ran() {
+    let rig = Rig::new();
+    drop(rig.spool.create(rig.id, &rig.spec("true")).unwrap());
+    assert_eq!(rig.spool.inspect(rig.id).unwrap(), Found::NeverRan);
+}
+
+#[test]
+fn one_daemon_has_the_spool() {
+    let rig = Rig::new();
+    let second = SpoolRoot::open(&rig.folder.path().join("spool"));
+    assert!(matches!(second, Err(SpoolError::InUse { .. })));
+}
+
+#[test]
+fn output_beyond_the_limit_is_counted_exactly() {
+    let rig = Rig::new();
+    let mut spec = rig.spec("head -c 300000 /dev/zero");
+    spec.max_output_bytes = Some(100_000);
+    let (_, log) = rig.run(&spec);
+    assert_eq!(only(Channel::Out, &log).len(), 100_000);
+    assert_eq!(only(Channel::Gap, &log), 200_000u64.to_le_bytes());
+}
