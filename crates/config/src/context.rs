@@ -7,13 +7,20 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::name::Name;
 use crate::source::{SourceFile, Span, Spanned};
 
+/// A kind of thing that has names: its words for people, and the section that defines it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameKind {
+    pub words: &'static str,
+    pub section: &'static str,
+}
+
 /// Collects everything found while a configuration is decoded.
 #[derive(Debug)]
 pub struct Context<'a> {
     files: &'a [SourceFile],
     problems: Vec<Diagnostic>,
-    defined: Vec<(&'static str, Spanned<Name>)>,
-    referred: Vec<(&'static str, Spanned<Name>)>,
+    defined: Vec<(NameKind, Spanned<Name>)>,
+    referred: Vec<(NameKind, Spanned<Name>)>,
 }
 
 impl<'a> Context<'a> {
@@ -28,12 +35,12 @@ impl<'a> Context<'a> {
     }
 
     /// Notes that a thing of a kind is defined.
-    pub fn define(&mut self, kind: &'static str, name: Spanned<Name>) {
+    pub fn define(&mut self, kind: NameKind, name: Spanned<Name>) {
         self.defined.push((kind, name));
     }
 
     /// Notes that something refers to a thing of a kind.
-    pub fn refer(&mut self, kind: &'static str, name: Spanned<Name>) {
+    pub fn refer(&mut self, kind: NameKind, name: Spanned<Name>) {
         self.referred.push((kind, name));
     }
 
@@ -44,13 +51,13 @@ impl<'a> Context<'a> {
     }
 
     /// Checks that every reference has its definition, and warns of kinds that nobody uses.
-    pub fn resolve(&mut self, warn_unused: &[&'static str]) {
+    pub fn resolve(&mut self, warn_unused: &[NameKind]) {
         for (kind, name) in &self.referred {
             let mut same_kind = self.defined.iter().filter(|(other, _)| other == kind);
             if same_kind.clone().any(|(_, defined)| defined.value == name.value) {
                 continue;
             }
-            let message = format!("no {kind} named `{}`", name.value);
+            let message = format!("no {} named `{}`", kind.words, name.value);
             let mut problem = Diagnostic::new(Code::UnknownName, name.span, message);
             let known: Vec<&str> = same_kind.clone().map(|(_, n)| n.value.as_str()).collect();
             if let Some(near) = nearest(name.value.as_str(), &known) {
@@ -59,8 +66,7 @@ impl<'a> Context<'a> {
                     problem = problem.also(defined.span, format!("`{near}` is defined here"));
                 }
             } else if known.is_empty() {
-                problem =
-                    problem.help(format!("define it: [{}.{}]", kind.replace(' ', "_"), name.value));
+                problem = problem.help(format!("define it: [{}.{}]", kind.section, name.value));
             } else {
                 problem = problem.help(format!("there is: {}", known.join(", ")));
             }
@@ -70,7 +76,7 @@ impl<'a> Context<'a> {
             let is_used =
                 self.referred.iter().any(|(other, used)| other == kind && used.value == name.value);
             if warn_unused.contains(kind) && !is_used {
-                let message = format!("{kind} `{}` is never used", name.value);
+                let message = format!("{} `{}` is never used", kind.words, name.value);
                 self.problems.push(Diagnostic::new(Code::Unused, name.span, message));
             }
         }

@@ -6,6 +6,7 @@
 //!
 //! **Invariant**: no text makes it panic, recurse without bound, or stop at the first error.
 
+mod choice;
 mod code;
 mod context;
 mod decode;
@@ -22,8 +23,9 @@ pub mod template;
 mod tree;
 mod value;
 
+pub use choice::choice;
 pub use code::Code;
-pub use context::Context;
+pub use context::{Context, NameKind};
 pub use decode::Decode;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use duration::parse_duration;

@@ -42,7 +42,7 @@ impl Engine {
             worker,
             revision: settings.revision,
             steps: builder.steps.iter().map(|_| StepProgress::waiting()).collect(),
-            plan: Plan::new(builder_name, builder.steps.clone()),
+            plan: Plan::new(builder_name, builder, &settings),
             started_us: now.wall_us,
             stop_reason: None,
             end: None,

@@ -23,6 +23,7 @@ mod follow;
 mod id;
 mod intake;
 mod plan;
+pub mod reference;
 mod restore;
 pub mod result;
 pub mod row;

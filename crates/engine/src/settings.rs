@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use config::Name;
+use config::{Code, Context, Decode, Diagnostic, Fields, Name, Node, Spanned, choice};
 
+use crate::reference;
 use crate::row::OnDisconnect;
 use crate::scheduler::Scheduler;
-use crate::step::Step;
+use crate::step::{Repository, Step};
 
 /// Everything the engine knows from the configuration.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Settings {
     pub schedulers: BTreeMap<Name, Scheduler>,
     pub builders: BTreeMap<Name, Builder>,
     pub apps: BTreeMap<Name, App>,
+    /// What git steps check out, by change source.
+    pub repositories: BTreeMap<Name, Repository>,
     /// The change source by which clients submit, if one listens.
     pub changeport: Option<Name>,
 }
@@ -76,5 +79,78 @@ impl Settings {
     /// Says whether a worker may run a builder.
     pub fn may_run(&self, worker: &Name, builder: &Builder) -> bool {
         self.groups_of(worker).any(|(group, _)| builder.workers.contains(group))
+    }
+}
+
+/// Decodes names and notes what they refer to.
+pub(crate) fn references(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    kind: config::NameKind,
+    cx: &mut Context<'_>,
+) -> Option<Vec<Name>> {
+    let names: Vec<Spanned<Name>> = fields.required(key, cx)?;
+    for name in &names {
+        cx.refer(kind, name.clone());
+    }
+    Some(names.into_iter().map(|name| name.value).collect())
+}
+
+impl Decode for WorkerGroup {
+    fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
+        let later = &["latent", "placement", "resources", "when"];
+        let mut fields = Fields::of(node, cx)?.with_later(later);
+        let names: Option<Vec<Name>> = fields.required("names", cx);
+        let max_builds = fields.optional("max_builds", cx);
+        let labels = fields.or("labels", Vec::new(), cx);
+        fields.finish(cx);
+        Some(Self { names: names?, max_builds: max_builds?, labels: labels? })
+    }
+}
+
+impl Decode for Builder {
+    fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
+        let later = &["collapse_requests", "forward", "locks", "parameters", "pools", "resources"];
+        let mut fields = Fields::of(node, cx)?.with_later(later);
+        let workers = references(&mut fields, "workers", reference::WORKER, cx);
+        let description = fields.or("description", String::new(), cx);
+        let steps: Option<Vec<Spanned<Step>>> = fields.required("steps", cx);
+        fields.finish(cx);
+        let steps = steps?;
+        for (at, step) in steps.iter().enumerate() {
+            if let Some(first) =
+                steps[..at].iter().find(|first| first.value.name == step.value.name)
+            {
+                let message = format!("two steps are called `{}`", step.value.name);
+                let problem = Diagnostic::new(Code::Duplicate, step.span, message);
+                cx.report(problem.also(first.span, "this one is").help("give one a `name`"));
+            }
+        }
+        let steps = steps.into_iter().map(|step| step.value).collect();
+        Some(Self { workers: workers?, description: description?, steps })
+    }
+}
+
+impl Decode for App {
+    fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, cx)?.with_later(&["aliases", "busy", "notify", "wait"]);
+        let builder: Option<Spanned<Name>> = fields.required("builder", cx);
+        if let Some(builder) = &builder {
+            cx.refer(reference::BUILDER, builder.clone());
+        }
+        let env = fields.or("env", Vec::new(), cx);
+        let options = [("cancel", OnDisconnect::Cancel), ("keep", OnDisconnect::Keep)];
+        let on_disconnect = match fields.entry("on_disconnect") {
+            Some(entry) => choice(&entry.value, &options, cx),
+            None => Some(OnDisconnect::Cancel),
+        };
+        let summary = fields.or("summary", String::new(), cx);
+        fields.finish(cx);
+        Some(Self {
+            builder: builder?.value,
+            env: env?,
+            on_disconnect: on_disconnect?,
+            summary: summary?,
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! What templates and filters of a build can see.
 
-use config::Value;
 use config::filter::Attribute;
 use config::template::{Argument, FieldPath, Root, Template};
+use config::{Name, Value};
 
 use crate::row::{Build, Change};
+use crate::step::Repository;
 
 /// The change and the build that a command is for.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,11 @@ impl Subject<'_> {
         argv: &mut Vec<Vec<u8>>,
     ) -> Result<(), String> {
         argument.render_into(&|path| self.value(path), argv).map_err(|error| error.to_string())
+    }
+
+    /// Returns the repository of a change source, as the plan pinned it.
+    pub(crate) fn repository(&self, source: &Name) -> Option<&Repository> {
+        self.build.plan.repositories.get(source)
     }
 
     /// Returns what the caller of an app passed in its environment.

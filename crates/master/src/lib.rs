@@ -1,3 +1,20 @@
-//! The master: shells around the engine, which decides.
+//! The master: shells around the engine.
+//!
+//! `core` is the loop that decides, commits and acts; `store` is its memory on disk; `log` keeps
+//! what commands wrote; `worker_port` and `client` are the listeners; `change_source` are the
+//! polling sources; `settings` reads the configuration; `daemon` starts and stops it all in
+//! order; `cli` is the command line.
 
+pub mod change_source;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod core;
+pub mod daemon;
+pub mod log;
+pub mod settings;
+pub mod status;
 pub mod store;
+pub mod tasks;
+pub mod wire;
+pub mod worker_port;

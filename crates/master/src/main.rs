@@ -1,2 +1,5 @@
-//! (placeholder)
-fn main() {}
+//! The command `master`.
+
+fn main() -> std::process::ExitCode {
+    master::cli::main()
+}

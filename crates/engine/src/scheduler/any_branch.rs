@@ -1,6 +1,16 @@
 //! `any_branch`: a stable timer of its own for each branch, repository, project and codebase.
 
+use config::Kind;
+
+use super::{SchedulerKind, Shape, decode_shape};
 use crate::row::Change;
+
+pub(super) const KIND: Kind<Shape> = Kind {
+    name: "any_branch",
+    decode: |node, cx| {
+        decode_shape(node, cx, |_fields, _cx| Some(SchedulerKind::AnyBranch(AnyBranch {})))
+    },
+};
 
 /// Buildbot's `AnyBranchScheduler`.
 #[derive(Debug, Clone, PartialEq, Eq)]

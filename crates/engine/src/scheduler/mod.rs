@@ -1,22 +1,22 @@
 //! Schedulers: which builders a change concerns, and when.
 //!
 //! A kind answers two questions about a change: is it mine, and in which lane does it wait for
-//! its stable timer. To add one: its file with a struct that decodes itself, a variant of
-//! `SchedulerKind`, and a line in `kinds`.
+//! its stable timer. To add one: its file with a struct and its `KIND`, a variant of
+//! `SchedulerKind`, and a line in `KINDS`.
 
 mod any_branch;
 mod single_branch;
 
 use std::time::Duration;
 
-use config::Name;
 use config::filter::ChangeFilter;
+use config::{Context, Decode as _, Fields, Kind, Name, Node, Spanned};
 
 pub use any_branch::AnyBranch;
 pub use single_branch::SingleBranch;
 
 use crate::row::Change;
-use crate::subject;
+use crate::{reference, settings, subject};
 
 /// One scheduler of the configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,28 @@ pub enum SchedulerKind {
     SingleBranch(SingleBranch),
 }
 
+/// The kinds of schedulers, and those of later versions.
+const KINDS: &[Kind<Shape>] = &[any_branch::KIND, single_branch::KIND];
+const LATER: &[&str] =
+    &["nightly", "periodic", "dependent", "force", "graph", "triggerable", "try"];
+
+/// A scheduler as its table has it; the table's key gives the name.
+pub(crate) struct Shape {
+    change_source: Name,
+    filter: ChangeFilter,
+    stable_timer: Option<Duration>,
+    builders: Vec<Name>,
+    kind: SchedulerKind,
+}
+
 impl Scheduler {
+    /// Reads the table of a scheduler.
+    pub fn decode(name: &Name, node: &Node, cx: &mut Context<'_>) -> Option<Self> {
+        let shape = config::by_type(node, KINDS, LATER, cx)?;
+        let Shape { change_source, filter, stable_timer, builders, kind } = shape;
+        let name = name.clone();
+        Some(Self { name, change_source, filter, stable_timer, builders, kind })
+    }
     /// Returns the lane in which the change waits, or `None` where it is not for this scheduler.
     pub(crate) fn lane(&self, change: &Change) -> Option<String> {
         if change.source != self.change_source {
@@ -51,4 +72,33 @@ impl Scheduler {
             SchedulerKind::SingleBranch(kind) => kind.lane(change),
         }
     }
+}
+
+/// Reads a table of a kind that waits for changes; `own` reads the keys of the kind.
+fn decode_shape(
+    node: &Node,
+    cx: &mut Context<'_>,
+    own: fn(&mut Fields<'_>, &mut Context<'_>) -> Option<SchedulerKind>,
+) -> Option<Shape> {
+    let mut fields = Fields::of(node, cx)?.with_later(&["when", "parameters", "priority"]);
+    fields.entry("type");
+    let source: Option<Spanned<Name>> = fields.required("change_source", cx);
+    if let Some(source) = &source {
+        cx.refer(reference::CHANGE_SOURCE, source.clone());
+    }
+    let filter = match fields.entry("filter") {
+        Some(entry) => ChangeFilter::decode(&entry.value, cx),
+        None => Some(ChangeFilter::default()),
+    };
+    let stable_timer = fields.optional("stable_timer", cx);
+    let builders = settings::references(&mut fields, "builders", reference::BUILDER, cx);
+    let kind = own(&mut fields, cx);
+    fields.finish(cx);
+    Some(Shape {
+        change_source: source?.value,
+        filter: filter?,
+        stable_timer: stable_timer?,
+        builders: builders?,
+        kind: kind?,
+    })
 }

@@ -1,6 +1,17 @@
 //! `single_branch`: one stable timer for everything that passes the filter.
 
+use config::{Context, Fields, Kind};
+
+use super::{SchedulerKind, Shape, decode_shape};
 use crate::row::Change;
+
+pub(super) const KIND: Kind<Shape> =
+    Kind { name: "single_branch", decode: |node, cx| decode_shape(node, cx, own) };
+
+fn own(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<SchedulerKind> {
+    let branch = fields.optional("branch", cx)?;
+    Some(SchedulerKind::SingleBranch(SingleBranch { branch }))
+}
 
 /// Buildbot's `SingleBranchScheduler`.
 #[derive(Debug, Clone, PartialEq, Eq)]

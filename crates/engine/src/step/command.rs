@@ -1,15 +1,28 @@
 //! `command = [...]`: an argument vector, executed as it stands; no shell sees it.
 
 use config::template::Argument;
+use config::{Code, Context, Decode as _, Diagnostic, Entry, Fields};
 use serde::{Deserialize, Serialize};
 
-use super::Program;
+use super::{Program, StepKind, decode};
 use crate::subject::Subject;
 
 /// The arguments; a whole element such as `"${args}"` is spliced.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandStep {
     pub argv: Vec<Argument>,
+}
+
+pub(super) const KIND: decode::Kind = decode::Kind { key: "command", decode };
+
+fn decode(entry: &Entry, _step: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<StepKind> {
+    let argv = Vec::<Argument>::decode(&entry.value, cx)?;
+    if argv.is_empty() {
+        let problem = Diagnostic::new(Code::OutOfRange, entry.value.span, "the command is empty");
+        cx.report(problem.help("the first element is the program"));
+        return None;
+    }
+    Some(StepKind::Command(CommandStep { argv }))
 }
 
 impl CommandStep {

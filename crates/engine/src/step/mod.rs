@@ -1,10 +1,11 @@
 //! Steps: what a builder does, one kind a file.
 //!
 //! A kind turns its configuration into the program and arguments of one command. To add one:
-//! its file with a struct that decodes itself and renders, a variant of `StepKind`, and a line
-//! in `kinds`.
+//! its file with a struct, its `KIND` and `render`, a variant of `StepKind`, and a line in
+//! `decode::KINDS`.
 
 mod command;
+mod decode;
 mod git;
 mod script;
 
@@ -15,7 +16,7 @@ use config::template::Template;
 use serde::{Deserialize, Serialize};
 
 pub use command::CommandStep;
-pub use git::{GitMethod, GitMode, GitStep};
+pub use git::{GitMethod, GitMode, GitStep, Repository};
 pub use script::ScriptStep;
 
 use crate::result::Flags;

@@ -1,13 +1,23 @@
 //! `script = "..."`: a body for `bash -euo pipefail`. Values reach it only by `env`.
 
+use config::template::check_script;
+use config::{Context, Decode as _, Entry, Fields};
 use serde::{Deserialize, Serialize};
 
-use super::Program;
+use super::{Program, StepKind, decode};
 
 /// The body, never expanded by us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScriptStep {
     pub body: String,
+}
+
+pub(super) const KIND: decode::Kind = decode::Kind { key: "script", decode };
+
+fn decode(entry: &Entry, _step: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<StepKind> {
+    let body = String::decode(&entry.value, cx)?;
+    check_script(&body, entry.value.span, cx);
+    Some(StepKind::Script(ScriptStep { body }))
 }
 
 impl ScriptStep {

@@ -108,13 +108,12 @@ impl<C: Run> Writer<C> {
 
     /// `false` where the epoch or the batch before is not ours.
     async fn commit_once(&mut self, batch: i64, writes: &[&Write]) -> sqlx::Result<bool> {
-        begin(&mut self.connection).await?;
         let written = self.write_batch(batch, writes).await;
         end(&mut self.connection, written).await
     }
 
     async fn write_batch(&mut self, batch: i64, writes: &[&Write]) -> sqlx::Result<bool> {
-        if !meta::batch_advance(&mut self.connection, self.epoch, batch).await? {
+        if !meta::batch_begin(&mut self.connection, self.epoch, batch).await? {
             return Ok(false);
         }
         let statements = writes.iter().map(|write| row::write(write)).collect();
@@ -148,13 +147,12 @@ impl<C: Run> Writer<C> {
     }
 
     async fn write_once(&mut self, statements: Vec<Query<'_>>) -> sqlx::Result<bool> {
-        begin(&mut self.connection).await?;
         let written = self.write_all(statements).await;
         end(&mut self.connection, written).await
     }
 
     async fn write_all(&mut self, statements: Vec<Query<'_>>) -> sqlx::Result<bool> {
-        if !meta::epoch_hold(&mut self.connection, self.epoch).await? {
+        if !meta::epoch_begin(&mut self.connection, self.epoch).await? {
             return Ok(false);
         }
         for statement in Query::merge(statements) {
@@ -162,10 +160,6 @@ impl<C: Run> Writer<C> {
         }
         Ok(true)
     }
-}
-
-async fn begin<C: Run>(connection: &mut C) -> sqlx::Result<()> {
-    connection.run(C::begin()).await.map(drop)
 }
 
 /// Commits what was written, or rolls it back where it must not stand.

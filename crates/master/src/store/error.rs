@@ -58,6 +58,26 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Says whether starting again cannot help: somebody has to change something first.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::NetworkFileSystem { .. }
+            | Self::OldSqlite { .. }
+            | Self::Damaged { .. }
+            | Self::Encoding { .. }
+            | Self::Newer { .. }
+            | Self::Row { .. } => true,
+            Self::Lock(_)
+            | Self::Held { .. }
+            | Self::Directory { .. }
+            | Self::FileSystem { .. }
+            | Self::Open { .. }
+            | Self::Migrate { .. }
+            | Self::Query { .. }
+            | Self::Deposed => false,
+        }
+    }
+
     pub(super) fn query(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| Self::Query { doing, source }
     }

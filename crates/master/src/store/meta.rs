@@ -63,25 +63,29 @@ pub(super) async fn settled<C: Run>(
     records.first().map(read).transpose().map_err(StoreError::row(DOING))
 }
 
-/// Moves on to the batch. `false` where this is no longer the epoch, or not the next batch.
-pub(super) async fn batch_advance<C: Run>(
+/// Begins a transaction and moves on to the batch. `false` where this is no longer the epoch, or
+/// not the next batch.
+pub(super) async fn batch_begin<C: Run>(
     connection: &mut C,
     epoch: i64,
     batch: i64,
 ) -> sqlx::Result<bool> {
-    let advance = query!(
-        "UPDATE meta SET batch = $1 WHERE epoch = $2 AND batch = $3",
-        batch,
-        epoch,
+    // Numbers may stand in the text; one round trip less is a fifth of a small batch.
+    let text = format!(
+        "{}; UPDATE meta SET batch = {batch} WHERE epoch = {epoch} AND batch = {} RETURNING batch",
+        C::BEGIN,
         batch - 1
     );
-    Ok(connection.run(advance).await? == 1)
+    Ok(!connection.script(&text).await?.is_empty())
 }
 
-/// Holds the epoch until the transaction ends. `false` where it is another one.
-pub(super) async fn epoch_hold<C: Run>(connection: &mut C, epoch: i64) -> sqlx::Result<bool> {
-    let hold = query!("UPDATE meta SET epoch = $1 WHERE epoch = $1", epoch);
-    Ok(connection.run(hold).await? == 1)
+/// Begins a transaction and holds the epoch until it ends. `false` where it is another one.
+pub(super) async fn epoch_begin<C: Run>(connection: &mut C, epoch: i64) -> sqlx::Result<bool> {
+    let text = format!(
+        "{}; UPDATE meta SET epoch = {epoch} WHERE epoch = {epoch} RETURNING epoch",
+        C::BEGIN
+    );
+    Ok(!connection.script(&text).await?.is_empty())
 }
 
 fn only(doing: &'static str, records: &[Record]) -> Result<Meta, StoreError> {

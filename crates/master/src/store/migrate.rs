@@ -79,7 +79,7 @@ async fn apply<C: Run>(
     migration: &Migration,
     wall_us: i64,
 ) -> sqlx::Result<()> {
-    connection.run(C::begin()).await?;
+    connection.script(C::BEGIN).await?;
     connection.script(migration.script).await?;
     let note = query!(
         "INSERT INTO migration (n, name, applied_us) VALUES ($1, $2, $3)",
@@ -88,5 +88,5 @@ async fn apply<C: Run>(
         wall_us
     );
     connection.run(note).await?;
-    connection.run(query!("COMMIT")).await.map(drop)
+    connection.script("COMMIT").await.map(drop)
 }

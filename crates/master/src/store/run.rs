@@ -4,7 +4,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
-use super::query::{Cell, Query, query};
+use super::query::{Cell, Query};
 use super::record::Record;
 
 /// Prepared statements kept by a connection: every text, and the merged ones of every table.
@@ -14,9 +14,9 @@ pub(super) const STATEMENTS: usize = 250;
 /// the bodies of `both!` can name it, not to be implemented again.
 pub(super) trait Run {
     /// Begins a transaction that writes.
-    fn begin() -> Query<'static>;
-    /// Executes several statements without values.
-    async fn script(&mut self, text: &'static str) -> sqlx::Result<()>;
+    const BEGIN: &'static str;
+    /// Executes several statements without values, in one round trip, and returns their rows.
+    async fn script(&mut self, text: &str) -> sqlx::Result<Vec<Record>>;
     /// Executes a statement and returns how many rows it touched.
     async fn run(&mut self, query: Query<'_>) -> sqlx::Result<u64>;
     /// Executes a question and returns all rows.
@@ -26,12 +26,11 @@ pub(super) trait Run {
 macro_rules! run_on {
     ($connection:ty, $begin:literal, $arguments:ty, $record:path) => {
         impl Run for $connection {
-            fn begin() -> Query<'static> {
-                query!($begin)
-            }
+            const BEGIN: &'static str = $begin;
 
-            async fn script(&mut self, text: &'static str) -> sqlx::Result<()> {
-                sqlx::raw_sql(text).execute(self).await.map(drop)
+            async fn script(&mut self, text: &str) -> sqlx::Result<Vec<Record>> {
+                let rows = sqlx::raw_sql(AssertSqlSafe(text)).fetch_all(self).await?;
+                Ok(rows.into_iter().map($record).collect())
             }
 
             async fn run(&mut self, query: Query<'_>) -> sqlx::Result<u64> {

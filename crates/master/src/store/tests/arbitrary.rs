@@ -13,7 +13,9 @@ use engine::row::{
     Build, Change, Command, Counter, Launch, OnDisconnect, Pending, Request, RequestState,
     SourceHeads, StepProgress, StepState, SubmissionKey, User,
 };
-use engine::step::{CommandStep, GitMethod, GitMode, GitStep, ScriptStep, Step, StepKind};
+use engine::step::{
+    CommandStep, GitMethod, GitMode, GitStep, Repository, ScriptStep, Step, StepKind,
+};
 use engine::{BuildId, BuildResult, BuildsetId, ChangeId, Plan, RequestId, RequestName};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -214,12 +216,19 @@ fn step_progress() -> impl Strategy<Value = StepProgress> {
     )
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
-    (any::<u32>(), name(), vec(step(), 0..4)).prop_map(|(version, builder, steps)| Plan {
-        version,
-        builder,
-        steps,
+fn repository() -> impl Strategy<Value = Repository> {
+    (text(), option::of(text()), any::<bool>()).prop_map(|(url, branch, allow_local)| Repository {
+        url,
+        branch,
+        allow_local,
     })
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let repositories = btree_map(name(), repository(), 0..3);
+    (any::<u32>(), name(), vec(step(), 0..4), repositories).prop_map(
+        |(version, builder, steps, repositories)| Plan { version, builder, steps, repositories },
+    )
 }
 
 pub(super) fn build() -> impl Strategy<Value = Build> {
@@ -343,14 +352,8 @@ fn step_kind() -> impl Strategy<Value = StepKind> {
         GitMode::Full(GitMethod::Copy),
     ]);
     prop_oneof![
-        (text(), option::of(text()), method, any::<bool>()).prop_map(
-            |(repository, branch, mode, allow_local)| StepKind::Git(GitStep {
-                repository,
-                branch,
-                mode,
-                allow_local
-            })
-        ),
+        (name(), option::of(text()), method)
+            .prop_map(|(source, branch, mode)| StepKind::Git(GitStep { source, branch, mode })),
         vec(argument(), 0..4).prop_map(|argv| StepKind::Command(CommandStep { argv })),
         text().prop_map(|body| StepKind::Script(ScriptStep { body })),
     ]

@@ -41,17 +41,24 @@ async fn a_start_applies_only_what_is_missing(yard: Yard) {
     assert_eq!(yard.texts(names, names).await, [["a"], ["b"]]);
 }
 
-/// Migrates over a connection that is dropped at once, whatever happened.
+/// Migrates over a connection that is cut at once, whatever happened.
 async fn migrate_by_hand(yard: &Yard, migrations: &[Migration]) -> Result<(), StoreError> {
-    use sqlx::ConnectOptions as _;
+    use sqlx::{ConnectOptions as _, Connection as _};
     match &yard.url {
         crate::store::StateUrl::Sqlite(path) => {
             let options = sqlx::sqlite::SqliteConnectOptions::new();
             let options = options.filename(path).create_if_missing(true);
-            migrate::run(&mut options.connect().await.unwrap(), migrations, 1).await
+            let mut connection = options.connect().await.unwrap();
+            let migrated = migrate::run(&mut connection, migrations, 1).await;
+            // Dropping it would close the file at some later time, from another thread.
+            connection.close_hard().await.unwrap();
+            migrated
         }
         crate::store::StateUrl::Postgres(options) => {
-            migrate::run(&mut options.connect().await.unwrap(), migrations, 1).await
+            let mut connection = options.connect().await.unwrap();
+            let migrated = migrate::run(&mut connection, migrations, 1).await;
+            connection.close_hard().await.unwrap();
+            migrated
         }
     }
 }

@@ -1,0 +1,174 @@
+//! Reads a step: one key says what it does, the others how.
+
+use std::time::Duration;
+
+use config::template::Template;
+use config::{Code, Context, Decode, Diagnostic, Entry, Fields, Name, Node, NodeKind, choice};
+
+use super::{Step, StepKind, command, git, script};
+use crate::result::Flags;
+
+/// A kind of step: its key, and how it is read. The other keys of the kind are asked from the
+/// step's table.
+pub(super) struct Kind {
+    pub(super) key: &'static str,
+    pub(super) decode: fn(&Entry, &mut Fields<'_>, &mut Context<'_>) -> Option<StepKind>,
+}
+
+const KINDS: &[Kind] = &[git::KIND, command::KIND, script::KIND];
+
+/// Words of later versions.
+const LATER_KINDS: &[&str] = &["upload", "download", "trigger", "approve"];
+const LATER_KEYS: &[&str] = &[
+    "as",
+    "attach",
+    "container",
+    "egress",
+    "for_each",
+    "junit",
+    "max_parallel",
+    "metrics",
+    "needs",
+    "pam",
+    "retry",
+    "run_as",
+    "set_properties",
+    "wait",
+    "when",
+];
+
+impl Decode for Step {
+    fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, cx)?.with_later(LATER_KEYS);
+        let kind = kind(&mut fields, cx);
+        let default_name = kind.as_ref().map_or("step", |(key, _)| key);
+        let name = fields.or("name", fixed_name(default_name)?, cx);
+        let flags = flags(&mut fields, cx);
+        let env = match fields.entry("env") {
+            Some(entry) => environment(&entry.value, cx),
+            None => Some(Vec::new()),
+        };
+        let workdir = workdir(&mut fields, cx);
+        let timeout = positive(&mut fields, "timeout", cx);
+        let silence_timeout = positive(&mut fields, "silence_timeout", cx);
+        let always_run = fields.or("always_run", false, cx);
+        let retry_safe = fields.or("retry_safe", false, cx);
+        fields.finish(cx);
+        Some(Self {
+            name: name?,
+            kind: kind?.1,
+            env: env?,
+            workdir: workdir?,
+            timeout: timeout?,
+            silence_timeout: silence_timeout?,
+            flags: flags?,
+            always_run: always_run?,
+            retry_safe: retry_safe?,
+        })
+    }
+}
+
+fn fixed_name(word: &str) -> Option<Name> {
+    Name::parse(word).ok()
+}
+
+/// Finds the one key that says what the step does.
+fn kind(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<(&'static str, StepKind)> {
+    let mut found: Vec<(&Kind, &Entry)> = Vec::new();
+    for kind in KINDS {
+        if let Some(entry) = fields.entry(kind.key) {
+            found.push((kind, entry));
+        }
+    }
+    match found.as_slice() {
+        [(kind, entry)] => Some((kind.key, (kind.decode)(entry, fields, cx)?)),
+        [] => {
+            report_kindless(fields, cx);
+            None
+        }
+        [(_, first), (_, second), ..] => {
+            let problem =
+                Diagnostic::new(Code::Duplicate, second.key_span, "a step does exactly one thing");
+            let problem = problem.also(first.key_span, "it already does this");
+            cx.report(problem.help("make two steps of it"));
+            None
+        }
+    }
+}
+
+fn report_kindless(fields: &mut Fields<'_>, cx: &mut Context<'_>) {
+    for later in LATER_KINDS {
+        if let Some(entry) = fields.entry(later) {
+            let message = format!("steps of kind `{later}` are not in this version");
+            cx.report(Diagnostic::new(Code::NotYet, entry.key_span, message));
+            return;
+        }
+    }
+    let words: Vec<&str> = KINDS.iter().map(|kind| kind.key).collect();
+    let problem = Diagnostic::new(Code::MissingKey, fields.span(), "the step does nothing");
+    cx.report(problem.help(format!("a step has one of: {}", words.join(", "))));
+}
+
+fn flags(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Flags> {
+    let options = [("halt", Flags::HALT), ("continue", Flags::CONTINUE), ("warn", Flags::WARN)];
+    let on_failure = match fields.entry("on_failure") {
+        Some(entry) => choice(&entry.value, &options, cx),
+        None => Some(Flags::HALT),
+    };
+    let flunk_on_warnings = fields.or("flunk_on_warnings", false, cx);
+    let warn_on_warnings = fields.or("warn_on_warnings", false, cx);
+    Some(Flags {
+        flunk_on_warnings: flunk_on_warnings?,
+        warn_on_warnings: warn_on_warnings?,
+        ..on_failure?
+    })
+}
+
+fn environment(node: &Node, cx: &mut Context<'_>) -> Option<Vec<(String, Template)>> {
+    let NodeKind::Table(entries) = &node.kind else {
+        cx.report(
+            Diagnostic::new(Code::WrongType, node.span, "expected a table of variables")
+                .help("write: env = { NAME = \"value\" }"),
+        );
+        return None;
+    };
+    let mut variables = Vec::new();
+    for entry in entries {
+        if entry.key.is_empty() || entry.key.contains(['=', '\0']) {
+            let message = "the name of a variable is not empty and holds no `=`";
+            cx.report(Diagnostic::new(Code::BadName, entry.key_span, message));
+        } else if let Some(value) = Template::decode(&entry.value, cx) {
+            variables.push((entry.key.clone(), value));
+        }
+    }
+    Some(variables)
+}
+
+/// Paths below the build directory; the worker checks again, with the symlinks it finds.
+fn workdir(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Option<String>> {
+    let Some(entry) = fields.entry("workdir") else { return Some(None) };
+    let text = String::decode(&entry.value, cx)?;
+    let is_below = !text.starts_with('/') && text.split('/').all(|part| part != "..");
+    if !is_below {
+        let message = "`workdir` lies below the build directory";
+        let problem = Diagnostic::new(Code::OutOfRange, entry.value.span, message);
+        cx.report(problem.help("use a relative path without `..`"));
+        return None;
+    }
+    Some(Some(text))
+}
+
+fn positive(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    cx: &mut Context<'_>,
+) -> Option<Option<Duration>> {
+    let Some(entry) = fields.entry(key) else { return Some(None) };
+    let duration = Duration::decode(&entry.value, cx)?;
+    if duration.is_zero() {
+        let message = format!("a `{key}` of nothing ends every command at once");
+        cx.report(Diagnostic::new(Code::OutOfRange, entry.value.span, message));
+        return None;
+    }
+    Some(Some(duration))
+}

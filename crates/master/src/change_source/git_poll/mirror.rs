@@ -1,0 +1,143 @@
+//! A bare mirror of the branches a source reads.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::commit::{self, Commit};
+use super::git::{Git, GitError};
+
+/// Heads by branch name, as object ids.
+pub(super) type Heads = BTreeMap<String, String>;
+
+/// Where fetched heads are kept; nothing else of ours lies there.
+const PREFIX: &str = "refs/yardmaster/";
+/// Paths of one commit that a change names.
+const MOST_FILES: usize = 5_000;
+
+/// The mirror of one repository.
+#[derive(Debug)]
+pub(super) struct Mirror {
+    git: Git,
+    url: String,
+    folder: PathBuf,
+}
+
+impl Mirror {
+    pub(super) fn new(git: Git, url: String, folder: PathBuf) -> Self {
+        Self { git, url, folder }
+    }
+
+    /// Asks the remote for its heads, without fetching anything. Branches whose names are not
+    /// UTF-8 are left out.
+    pub(super) async fn remote_heads(&self) -> Result<Heads, GitError> {
+        let arguments = ["ls-remote", "--heads", "--end-of-options", self.url.as_str()];
+        let out = self.git.run(None, &arguments, b"").await?;
+        let mut heads = Heads::new();
+        for line in out.split(|byte| *byte == b'\n') {
+            let Ok(line) = std::str::from_utf8(line) else { continue };
+            if let Some((id, reference)) = line.split_once('\t')
+                && let Some(branch) = reference.strip_prefix("refs/heads/")
+            {
+                heads.insert(branch.to_owned(), checked_id("ls-remote", id)?);
+            }
+        }
+        Ok(heads)
+    }
+
+    /// Fetches branches and returns the heads they really had by then.
+    pub(super) async fn fetch(&self, branches: &[&str]) -> Result<Heads, GitError> {
+        if !self.folder.join("HEAD").exists() {
+            let folder = self.folder.to_string_lossy();
+            self.git.run(None, &["init", "--quiet", "--bare", "--", &folder], b"").await?;
+        }
+        let refspecs: String = branches
+            .iter()
+            .map(|branch| format!("+refs/heads/{branch}:{PREFIX}{branch}\n"))
+            .collect();
+        let arguments = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--stdin",
+            "--end-of-options",
+            self.url.as_str(),
+        ];
+        self.git.run(Some(&self.folder), &arguments, refspecs.as_bytes()).await?;
+        let mut heads = Heads::new();
+        for branch in branches {
+            let reference = format!("{PREFIX}{branch}");
+            let arguments = ["rev-parse", "--verify", "--end-of-options", &reference];
+            let out = self.git.run(Some(&self.folder), &arguments, b"").await?;
+            let id = checked_id("rev-parse", String::from_utf8_lossy(&out).trim())?;
+            heads.insert((*branch).to_owned(), id);
+        }
+        Ok(heads)
+    }
+
+    /// Says whether `old` is known here and an ancestor of `new`.
+    pub(super) async fn is_ancestor(&self, old: &str, new: &str) -> Result<bool, GitError> {
+        let arguments = ["merge-base", "--is-ancestor", old, new];
+        match self.git.run(Some(&self.folder), &arguments, b"").await {
+            Ok(_) => Ok(true),
+            Err(GitError::Failed { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists the newest commits of `new`'s first parents that none of `known` has, oldest first.
+    pub(super) async fn between(
+        &self,
+        known: &[&str],
+        new: &str,
+        most: usize,
+    ) -> Result<Vec<String>, GitError> {
+        let most = format!("--max-count={most}");
+        let mut input = format!("{new}\n");
+        for id in known {
+            input.push_str(&format!("^{id}\n"));
+        }
+        let arguments =
+            ["rev-list", "--first-parent", "--reverse", "--ignore-missing", &most, "--stdin"];
+        let out = self.git.run(Some(&self.folder), &arguments, input.as_bytes()).await?;
+        let text = String::from_utf8_lossy(&out);
+        text.lines().map(|line| checked_id("rev-list", line)).collect()
+    }
+
+    /// Reads a commit.
+    pub(super) async fn commit(&self, id: &str) -> Result<Commit, GitError> {
+        let raw = self.git.run(Some(&self.folder), &["cat-file", "commit", id], b"").await?;
+        commit::parse(&raw).ok_or_else(|| GitError::Output {
+            what: "cat-file".to_owned(),
+            why: format!("{id} is no commit"),
+        })
+    }
+
+    /// Lists the paths a commit touched, compared with its first parent.
+    pub(super) async fn files(&self, id: &str, commit: &Commit) -> Result<Vec<Vec<u8>>, GitError> {
+        let mut arguments = vec![
+            "diff-tree",
+            "-r",
+            "-z",
+            "--name-only",
+            "--no-renames",
+            "--no-commit-id",
+            "--root",
+        ];
+        arguments.extend(commit.parents.first().map(String::as_str));
+        arguments.push(id);
+        let out = self.git.run(Some(&self.folder), &arguments, b"").await?;
+        let paths = out.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        Ok(paths.take(MOST_FILES).map(<[u8]>::to_vec).collect())
+    }
+}
+
+/// Refuses what is no object id, so that nothing odd is ever passed on as an argument.
+fn checked_id(what: &str, id: &str) -> Result<String, GitError> {
+    let is_id = matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id {
+        return Ok(id.to_owned());
+    }
+    Err(GitError::Output { what: what.to_owned(), why: format!("`{id}` is no object id") })
+}

@@ -1,0 +1,139 @@
+//! The command line of `master`, one file per command.
+
+mod builds;
+mod check;
+mod connect;
+mod explain;
+mod logs;
+mod queue;
+mod run;
+mod status;
+mod stop;
+mod table;
+mod token;
+mod why;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit code for a configuration that cannot be used. Source: `sysexits.h`.
+pub(crate) const EXIT_CONFIG: u8 = 78;
+/// Exit code for a master that cannot be reached.
+const EXIT_UNAVAILABLE: u8 = 69;
+
+/// Yardmaster's master: change sources, schedulers, queue and workers.
+#[derive(Debug, Parser)]
+#[command(name = "master", version, about, arg_required_else_help = false)]
+struct Arguments {
+    /// The configuration.
+    #[arg(long, global = true, default_value = "/etc/yardmaster/master.toml")]
+    config: PathBuf,
+    /// One JSON object a line instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon; the default.
+    Run,
+    /// Check the configuration and say everything that is wrong with it.
+    Check,
+    /// Explain an error code such as E0203.
+    Explain { code: String },
+    /// List builds, newest first.
+    Builds {
+        /// Only this builder's.
+        builder: Option<String>,
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// List what waits, and for what.
+    Queue,
+    /// Say why a request is where it is.
+    Why { id: String },
+    /// Print the log of a build, or of one step: `ci#42` or `ci#42/test`.
+    Logs {
+        build: String,
+        /// Go on until the build ends.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// End a request, waiting or running.
+    Stop {
+        id: String,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Show the master, its workers and its change sources.
+    Status,
+    /// Draw a token for a worker: prints the secret and the line for `token_file`.
+    Token { worker: String },
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (config, json) = (&arguments.config, arguments.json);
+    let outcome = match arguments.command {
+        None | Some(Command::Run) => return run::main(config),
+        Some(Command::Check) => return check::main(config, json),
+        Some(Command::Explain { code }) => return explain::main(&code),
+        Some(Command::Builds { builder, limit }) => builds::main(config, json, builder, limit),
+        Some(Command::Queue) => queue::main(config, json),
+        Some(Command::Why { id }) => why::main(config, json, id),
+        Some(Command::Logs { build, follow }) => logs::main(config, json, &build, follow),
+        Some(Command::Stop { id, reason }) => stop::main(config, json, id, reason),
+        Some(Command::Status) => status::main(config, json),
+        Some(Command::Token { worker }) => token::main(&worker),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::from(EXIT_UNAVAILABLE)
+        }
+    }
+}
+
+/// Writes one line to the caller.
+fn complain(text: &str) {
+    #[expect(clippy::print_stderr, reason = "the command line speaks to its caller")]
+    {
+        eprintln!("master: {text}");
+    }
+}
+
+/// Connects to the master that runs with a configuration.
+fn connect(config: &std::path::Path) -> anyhow::Result<connect::Connection> {
+    connect::Connection::open(&crate::settings::control_socket(config)?)
+}
+
+/// Writes to stdout; a reader that went away is no error.
+fn print(
+    write: impl FnOnce(&mut std::io::StdoutLock<'_>) -> std::io::Result<()>,
+) -> anyhow::Result<()> {
+    match write(&mut std::io::stdout().lock()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes one JSON object a line.
+fn print_json<T: serde::Serialize>(kind: &str, items: &[T]) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for item in items {
+        let mut value = serde_json::to_value(item)?;
+        if let Some(object) = value.as_object_mut() {
+            object.insert("v".to_owned(), 1.into());
+            object.insert("kind".to_owned(), kind.into());
+        }
+        text.push_str(&value.to_string());
+        text.push('\n');
+    }
+    print(|out| std::io::Write::write_all(out, text.as_bytes()))
+}

@@ -1,0 +1,29 @@
+//! `master stop ID`
+
+use std::io::Write as _;
+use std::path::Path;
+
+use proto::message::launch::{Cancel, Cancelled, Stage};
+
+use super::{connect, print, print_json};
+
+pub(super) fn main(
+    config: &Path,
+    json: bool,
+    request: String,
+    reason: String,
+) -> anyhow::Result<()> {
+    let mut master = connect(config)?;
+    master.send(&Cancel { request, reason, signal: 0 })?;
+    let cancelled: Cancelled = master.receive()?;
+    if json {
+        return print_json("cancelled", &[cancelled]);
+    }
+    let what = match cancelled.stage {
+        Stage::Queued => "left the queue",
+        Stage::Running => "was told to end",
+        Stage::Ended => "had ended before",
+        Stage::Unknown => "was stopped",
+    };
+    print(|out| writeln!(out, "{} {what}", cancelled.request))
+}

@@ -1,0 +1,26 @@
+//! `master why ID`
+
+use std::io::Write as _;
+use std::path::Path;
+
+use proto::message::question::{Why, WhyWanted};
+
+use super::table::plain;
+use super::{connect, print, print_json};
+
+pub(super) fn main(config: &Path, json: bool, request: String) -> anyhow::Result<()> {
+    let mut master = connect(config)?;
+    master.send(&WhyWanted { request })?;
+    let why: Why = master.receive()?;
+    if json {
+        return print_json("why", &[why]);
+    }
+    print(|out| {
+        writeln!(out, "{} {}", why.request, plain(&why.headline))?;
+        for reason in &why.reasons {
+            let mark = if reason.is_met { '✓' } else { '✗' };
+            writeln!(out, "  {mark} {}  {}", plain(&reason.what), plain(&reason.detail))?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,213 @@
+//! The sockets on which clients call.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Name;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tracing::{info, warn};
+
+use super::identity::{self, Principal};
+use super::session::{self, Caller};
+use crate::core::Core;
+use crate::log::Shelf;
+use crate::status::SourceBoard;
+use crate::store::Store;
+use crate::tasks::Tasks;
+use crate::worker_port::TokenFile;
+
+const MOST_HANDSHAKES: usize = 256;
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Where a listener listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    Unix(PathBuf),
+    Tcp(SocketAddr),
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// Which door a client came through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Door {
+    /// A change source; submissions enter by its name.
+    Change { source: Name, peercred: bool, token: bool, insecure_userns: bool },
+    /// The administrator's socket.
+    Control,
+}
+
+/// What every session needs.
+#[derive(Debug)]
+pub struct ListenerParts {
+    pub master: String,
+    pub host: String,
+    pub epoch: i64,
+    pub revision: i64,
+    pub started_us: i64,
+    pub core: Core,
+    pub store: Arc<Store>,
+    pub shelf: Arc<Shelf>,
+    pub sources: SourceBoard,
+    pub tokens: TokenFile,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Unix(UnixListener, PathBuf),
+    Tcp(TcpListener),
+}
+
+/// One bound socket.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    door: Door,
+    parts: Arc<ListenerParts>,
+    handshakes: Arc<Semaphore>,
+}
+
+impl Listener {
+    /// Binds an address. A Unix socket left by a master that was killed is replaced.
+    ///
+    /// # Errors
+    /// When the address is taken or cannot be made.
+    pub async fn bind(
+        address: &Address,
+        door: Door,
+        parts: Arc<ListenerParts>,
+    ) -> io::Result<Self> {
+        let socket = match address {
+            Address::Tcp(address) => Socket::Tcp(TcpListener::bind(address).await?),
+            Address::Unix(path) => Socket::Unix(bind_unix(path, &door)?, path.clone()),
+        };
+        let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
+        Ok(Self { socket, door, parts, handshakes })
+    }
+
+    /// Returns the address for people; with the port the system chose.
+    pub fn address(&self) -> String {
+        match &self.socket {
+            Socket::Unix(_, path) => format!("unix:{}", path.display()),
+            Socket::Tcp(socket) => socket
+                .local_addr()
+                .map_or_else(|_gone| "tcp:?".to_owned(), |address| address.to_string()),
+        }
+    }
+
+    /// Accepts until cancelled, then removes its socket file.
+    pub async fn run(self, tasks: Tasks) {
+        let cancel = tasks.cancel().clone();
+        loop {
+            // Both branches are cancel-safe.
+            let accepted = tokio::select! {
+                accepted = self.accept(&tasks) => accepted,
+                () = cancel.cancelled() => break,
+            };
+            if let Err(error) = accepted {
+                warn!("accept a client's connection: {error}");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+        if let Socket::Unix(_, path) = &self.socket
+            && let Err(error) = fs::remove_file(path)
+        {
+            info!("remove {}: {error}", path.display());
+        }
+    }
+
+    async fn accept(&self, tasks: &Tasks) -> io::Result<()> {
+        match &self.socket {
+            Socket::Unix(socket, _) => {
+                let (client, _) = socket.accept().await?;
+                let caller = self.unix_caller(&client);
+                self.welcome(tasks, client, caller);
+            }
+            Socket::Tcp(socket) => {
+                let (client, _) = socket.accept().await?;
+                client.set_nodelay(true)?;
+                self.welcome(tasks, client, Caller::MustShowToken);
+            }
+        }
+        Ok(())
+    }
+
+    fn unix_caller(&self, client: &tokio::net::UnixStream) -> Caller {
+        let (peercred, insecure_userns) = match &self.door {
+            Door::Control => (true, true),
+            Door::Change { peercred, insecure_userns, .. } => (*peercred, *insecure_userns),
+        };
+        if !peercred {
+            return Caller::MustShowToken;
+        }
+        match identity::of_peer(client, &self.parts.host) {
+            Ok(principal) if self.is_trusted(&principal, insecure_userns) => {
+                Caller::Known(principal)
+            }
+            Ok(_) => Caller::Refused(
+                "user ids of this namespace cannot be told apart; see insecure_userns".to_owned(),
+            ),
+            Err(why) => Caller::Refused(why),
+        }
+    }
+
+    /// Within a user namespace only the daemon's own uid is beyond doubt.
+    fn is_trusted(&self, principal: &Principal, insecure_userns: bool) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        identity::has_identity_map() || (insecure_userns && principal.user.uid == Some(own))
+    }
+
+    fn welcome<S>(&self, tasks: &Tasks, socket: S, caller: Caller)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Ok(permit) = self.handshakes.clone().try_acquire_owned() else {
+            warn!("refused a client: too many unfinished handshakes");
+            return;
+        };
+        let (parts, door, cancel) = (self.parts.clone(), self.door.clone(), tasks.cancel().clone());
+        tasks.spawn("client session", async move {
+            // Dropping a session loses nothing: clients come back and name their place.
+            let ended = tokio::select! {
+                ended = session::run(socket, caller, door, &parts, permit) => ended,
+                () = cancel.cancelled() => Ok(()),
+            };
+            if let Err(error) = ended {
+                tracing::debug!("client connection ended: {error:#}");
+            }
+        });
+    }
+}
+
+fn bind_unix(path: &PathBuf, door: &Door) -> io::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // The database's lock says that no other master of ours runs, so a file here is a leftover.
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let socket = UnixListener::bind(path)?;
+    let mode = match door {
+        Door::Change { .. } => 0o666,
+        Door::Control => 0o600,
+    };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(socket)
+}

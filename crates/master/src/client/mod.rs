@@ -1,0 +1,14 @@
+//! Clients: the change port for everybody, the control socket for administrators.
+//!
+//! Both speak the same messages; what differs is who may ask for what (`authority`).
+
+mod authority;
+mod follower;
+mod identity;
+mod listener;
+mod question;
+mod request;
+mod session;
+mod submit;
+
+pub use listener::{Address, Door, Listener, ListenerParts};

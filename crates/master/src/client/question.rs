@@ -1,0 +1,114 @@
+//! Answers lists, `why` and `status`.
+
+use engine::RequestName;
+use engine::row::{Build, RequestState, StepState};
+use proto::message::hello::Refusal;
+use proto::message::question::{
+    BuildLine, Builds, BuildsWanted, Queue, Reason, Status, StepLine, Why, WhyWanted,
+};
+
+use super::authority::Authority;
+use super::follower::unknown_request;
+use super::session::{Session, refusal};
+use crate::core::Question;
+
+/// Most builds in one answer.
+const MOST_BUILDS: u32 = 500;
+
+pub(super) async fn builds(
+    session: &Session<'_>,
+    wanted: BuildsWanted,
+) -> anyhow::Result<Result<Builds, Refusal>> {
+    if session.authority != Authority::All {
+        return Ok(Err(refusal(
+            "not_allowed",
+            "lists are for the control socket",
+            "use `master builds`",
+        )));
+    }
+    let builder = (!wanted.builder.is_empty()).then_some(wanted.builder.as_str());
+    let limit = wanted.limit.clamp(1, MOST_BUILDS);
+    let rows = session.parts.store.build_list(builder, None, limit).await?;
+    Ok(Ok(Builds { builds: rows.iter().map(build_line).collect() }))
+}
+
+fn build_line(build: &Build) -> BuildLine {
+    let steps = build.plan.steps.iter().zip(&build.steps);
+    let step_line =
+        |(step, progress): (&engine::step::Step, &engine::row::StepProgress)| StepLine {
+            name: step.name.to_string(),
+            result: match progress.state {
+                StepState::Done { result, .. } => result.word().to_owned(),
+                StepState::Waiting | StepState::Running => String::new(),
+            },
+            detail: progress.detail.clone(),
+            started_us: progress.started_us,
+            ended_us: progress.ended_us,
+        };
+    BuildLine {
+        build: build.name.to_string(),
+        worker: build.worker.to_string(),
+        result: build.end.map(|(result, _)| result.word().to_owned()).unwrap_or_default(),
+        reason: build.stop_reason.clone().unwrap_or_default(),
+        started_us: build.started_us,
+        ended_us: build.end.map(|(_, ended_us)| ended_us),
+        steps: steps.map(step_line).collect(),
+    }
+}
+
+pub(super) async fn queue(session: &Session<'_>) -> anyhow::Result<Queue> {
+    let mut requests = session.parts.core.question(|reply| Question::Queue { reply }).await?;
+    requests.retain(|line| session.authority.covers(&line.owner));
+    Ok(Queue { requests })
+}
+
+pub(super) async fn why(
+    session: &Session<'_>,
+    wanted: WhyWanted,
+) -> anyhow::Result<Result<Why, Refusal>> {
+    let name: RequestName = match wanted.request.parse() {
+        Ok(name) => name,
+        Err(bad) => return Ok(Err(refusal("bad_request", &format!("{bad}"), ""))),
+    };
+    let row = session.parts.store.request_by_name(&name).await?;
+    let Some(row) = row.filter(|row| session.authority.covers(&row.owner)) else {
+        return Ok(Err(unknown_request(&name)));
+    };
+    let request = name.clone();
+    let living = session.parts.core.question(|reply| Question::Why { request, reply }).await?;
+    if let Some(why) = living {
+        return Ok(Ok(why));
+    }
+    let row = session.parts.store.request_by_name(&name).await?.unwrap_or(row);
+    let headline = match &row.state {
+        RequestState::Done { result, reason, .. } if reason.is_empty() => {
+            format!("ended: {result}")
+        }
+        RequestState::Done { result, reason, .. } => format!("ended: {result}, {reason}"),
+        RequestState::Waiting | RequestState::Running { .. } => "is just changing".to_owned(),
+    };
+    let steps =
+        session.parts.store.build_by_name(&name, None).await?.map(|build| build_line(&build).steps);
+    let reasons = steps.unwrap_or_default().into_iter().map(|step| Reason {
+        is_met: step.result == "SUCCESS",
+        what: format!("step {}", step.name),
+        detail: format!("{} {}", step.result, step.detail).trim().to_owned(),
+    });
+    Ok(Ok(Why { request: name.to_string(), headline, reasons: reasons.collect() }))
+}
+
+pub(super) async fn status(session: &Session<'_>) -> anyhow::Result<Status> {
+    let overview = session.parts.core.question(|reply| Question::Status { reply }).await?;
+    let parts = session.parts;
+    Ok(Status {
+        master: parts.master.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        epoch: parts.epoch,
+        revision: parts.revision,
+        started_us: parts.started_us,
+        waiting: overview.waiting,
+        running: overview.running,
+        workers: overview.workers,
+        sources: parts.sources.lines(),
+    })
+}

@@ -1,0 +1,111 @@
+//! Cancels requests and tells where one is.
+
+use attempt::StopOrder;
+use engine::row::RequestState;
+use engine::{Answer, Event, RequestName, Stopped};
+use proto::message::hello::Refusal;
+use proto::message::launch::{Cancel, Cancelled, Stage};
+use proto::message::question::{RequestLine, RequestWanted};
+
+use super::follower::unknown_request;
+use super::session::{Session, refusal};
+use crate::core::{Question, TrailStage};
+
+/// The usual way to end a command: ask, then kill the tree.
+const ASK_GRACE_MS: u64 = 10_000;
+/// A caller's own Ctrl-C may be ignored by the program, as on a terminal.
+const INTERRUPT_GRACE_MS: u64 = 24 * 3_600 * 1_000;
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+
+pub(super) async fn cancel(
+    session: &Session<'_>,
+    cancel: Cancel,
+) -> anyhow::Result<Result<Cancelled, Refusal>> {
+    let name: RequestName = match cancel.request.parse() {
+        Ok(name) => name,
+        Err(bad) => return Ok(Err(refusal("bad_request", &format!("{bad}"), ""))),
+    };
+    let row = session.parts.store.request_by_name(&name).await?;
+    let Some(row) = row.filter(|row| session.authority.covers(&row.owner)) else {
+        return Ok(Err(unknown_request(&name)));
+    };
+    let order = match cancel.signal {
+        0 => StopOrder { signal: SIGTERM, grace_ms: ASK_GRACE_MS },
+        SIGINT => StopOrder { signal: SIGINT, grace_ms: INTERRUPT_GRACE_MS },
+        1 | SIGTERM => StopOrder { signal: cancel.signal, grace_ms: ASK_GRACE_MS },
+        SIGKILL => StopOrder::KILL,
+        other => {
+            let message = format!("signal {other} does not end a request");
+            return Ok(Err(refusal("bad_request", &message, "use 1, 2, 9 or 15")));
+        }
+    };
+    let (request, reason) = (row.id, by(session, &cancel.reason));
+    let answer = session
+        .parts
+        .core
+        .ask(move |ticket| Event::StopWanted { ticket, request, reason, order })
+        .await?;
+    let stage = match answer {
+        Answer::Stopped(Stopped::Waiting) => Stage::Queued,
+        Answer::Stopped(Stopped::Running) => Stage::Running,
+        Answer::Stopped(Stopped::Done) => Stage::Ended,
+        Answer::Refused(refused) => {
+            return Ok(Err(refusal(refused.code, &refused.message, &refused.hint)));
+        }
+        Answer::Accepted(_) | Answer::Polled => Stage::Unknown,
+    };
+    Ok(Ok(Cancelled { request: name.to_string(), stage }))
+}
+
+fn by(session: &Session<'_>, reason: &str) -> String {
+    let who = &session.principal.user.name;
+    if reason.is_empty() {
+        format!("stopped by {who}")
+    } else {
+        format!("stopped by {who}: {reason}")
+    }
+}
+
+pub(super) async fn line(
+    session: &Session<'_>,
+    wanted: RequestWanted,
+) -> anyhow::Result<Result<RequestLine, Refusal>> {
+    let name: RequestName = match wanted.request.parse() {
+        Ok(name) => name,
+        Err(bad) => return Ok(Err(refusal("bad_request", &format!("{bad}"), ""))),
+    };
+    let row = session.parts.store.request_by_name(&name).await?;
+    let Some(row) = row.filter(|row| session.authority.covers(&row.owner)) else {
+        return Ok(Err(unknown_request(&name)));
+    };
+    let request = name.clone();
+    let trail = session.parts.core.question(|reply| Question::Trail { request, reply }).await?;
+    let (stage, detail) = match trail.map(|trail| trail.stage) {
+        Some(TrailStage::Waiting { place, detail }) => {
+            (Stage::Queued, format!("place {place}; {detail}"))
+        }
+        Some(TrailStage::Running { detail, .. }) => (Stage::Running, detail),
+        None => (Stage::Ended, String::new()),
+    };
+    // It may have ended between the two questions; the row is read again then.
+    let row = match stage {
+        Stage::Ended => session.parts.store.request_by_name(&name).await?.unwrap_or(row),
+        Stage::Queued | Stage::Running | Stage::Unknown => row,
+    };
+    let (result, exit_code, detail) = match &row.state {
+        RequestState::Done { result, reason, exit_code, .. } => {
+            (result.word().to_owned(), Some(*exit_code), reason.clone())
+        }
+        RequestState::Waiting | RequestState::Running { .. } => (String::new(), None, detail),
+    };
+    Ok(Ok(RequestLine {
+        request: name.to_string(),
+        owner: row.owner,
+        stage,
+        result,
+        exit_code,
+        detail,
+    }))
+}

@@ -1,0 +1,263 @@
+//! One client's connection: handshake, then requests one at a time, with output in between.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use futures_util::StreamExt as _;
+use proto::codec::FrameCodec;
+use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
+use proto::message::launch::{Cancel, Follow, Launch, SendChange};
+use proto::message::question::{
+    BuildsWanted, LogWanted, QueueWanted, RequestWanted, StatusWanted, WhyWanted,
+};
+use proto::{Frame, Message, encode, limits};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tokio_util::codec::FramedRead;
+
+use super::authority::Authority;
+use super::follower::{Follower, Step};
+use super::identity::Principal;
+use super::listener::{Door, ListenerParts};
+use super::{question, request, submit};
+
+/// What the listener could find out about a client.
+#[derive(Debug)]
+pub(super) enum Caller {
+    Known(Principal),
+    MustShowToken,
+    Refused(String),
+}
+
+type Frames<S> = FramedRead<ReadHalf<S>, FrameCodec>;
+
+/// Runs the connection to its end.
+pub(super) async fn run<S: AsyncRead + AsyncWrite>(
+    socket: S,
+    caller: Caller,
+    door: Door,
+    parts: &ListenerParts,
+    permit: OwnedSemaphorePermit,
+) -> anyhow::Result<()> {
+    let (read, write) = tokio::io::split(socket);
+    let mut frames = FramedRead::new(read, FrameCodec::before_auth());
+    let mut out = Out { write };
+    let handshake = handshake(&mut frames, &mut out, caller, &door, parts);
+    let principal = timeout(Duration::from_millis(limits::HANDSHAKE_MS), handshake)
+        .await
+        .map_err(|_late| anyhow!("no handshake within {} ms", limits::HANDSHAKE_MS))??;
+    drop(permit);
+    frames.decoder_mut().authenticate();
+    let authority = match &door {
+        Door::Control => Authority::All,
+        Door::Change { .. } => Authority::Own { principal: principal.name.clone() },
+    };
+    let mut session = Session { parts, door, principal, authority, follower: None };
+    let outcome = session.serve(&mut frames, &mut out).await;
+    if let Some(follower) = session.follower.take() {
+        follower.leave(parts).await;
+    }
+    outcome
+}
+
+async fn handshake<S: AsyncRead + AsyncWrite>(
+    frames: &mut Frames<S>,
+    out: &mut Out<S>,
+    caller: Caller,
+    door: &Door,
+    parts: &ListenerParts,
+) -> anyhow::Result<Principal> {
+    let Some(frame) = frames.next().await else { bail!("the client closed the connection") };
+    let hello: Hello = frame?.open()?;
+    match judge(&hello, caller, door, parts) {
+        Ok((version, principal)) => {
+            let welcome = Welcome {
+                version,
+                features: 0,
+                master: parts.master.clone(),
+                epoch: parts.epoch,
+                session: 0,
+                principal: principal.name.clone(),
+            };
+            out.send(&welcome).await?;
+            Ok(principal)
+        }
+        Err(refusal) => {
+            out.send(&refusal).await?;
+            bail!("refused: {}", refusal.message)
+        }
+    }
+}
+
+fn judge(
+    hello: &Hello,
+    caller: Caller,
+    door: &Door,
+    parts: &ListenerParts,
+) -> Result<(u16, Principal), Refusal> {
+    let version = hello.common_version().ok_or_else(|| {
+        let (lowest, highest) = limits::VERSIONS;
+        let message = format!("this master speaks protocol versions {lowest} to {highest}");
+        refusal("version", &message, "upgrade the older side")
+    })?;
+    let wanted = match door {
+        Door::Control => Role::Control,
+        Door::Change { .. } => Role::Client,
+    };
+    if hello.role != wanted {
+        let message = format!("this socket is for role `{wanted}`, not `{}`", hello.role);
+        return Err(refusal("wrong_port", &message, "check the address"));
+    }
+    match caller {
+        Caller::Known(principal) => Ok((version, principal)),
+        Caller::Refused(why) => Err(refusal("not_allowed", &why, "")),
+        Caller::MustShowToken => {
+            let token = hello.token.as_ref().map(AsRef::as_ref).unwrap_or_default();
+            let takes_tokens = matches!(door, Door::Change { token: true, .. });
+            let name = parts.tokens.name_of(token).filter(|_| takes_tokens).ok_or_else(|| {
+                refusal("not_allowed", "the token is not known", "check CHANGEPORT_TOKEN_FILE")
+            })?;
+            let user = engine::row::User { name: name.to_string(), ..Default::default() };
+            Ok((version, Principal { name: format!("token:{name}"), user }))
+        }
+    }
+}
+
+pub(super) fn refusal(code: &str, message: &str, hint: &str) -> Refusal {
+    Refusal { code: code.to_owned(), message: message.to_owned(), hint: hint.to_owned() }
+}
+
+/// The writing half. A slow client slows only itself.
+#[derive(Debug)]
+pub(super) struct Out<S> {
+    write: WriteHalf<S>,
+}
+
+impl<S: AsyncWrite> Out<S> {
+    pub(super) async fn send<M: Message>(&mut self, message: &M) -> anyhow::Result<()> {
+        self.write.write_all(&encode(message)?).await.context("write to the client")
+    }
+
+    /// Sends an answer or the refusal that stands for it.
+    pub(super) async fn send_either<M: Message>(
+        &mut self,
+        answer: Result<M, Refusal>,
+    ) -> anyhow::Result<()> {
+        match answer {
+            Ok(message) => self.send(&message).await,
+            Err(refusal) => self.send(&refusal).await,
+        }
+    }
+}
+
+pub(super) struct Session<'a> {
+    pub(super) parts: &'a ListenerParts,
+    pub(super) door: Door,
+    pub(super) principal: Principal,
+    pub(super) authority: Authority,
+    follower: Option<Follower>,
+}
+
+enum Next {
+    Frame(Option<Result<Frame, proto::codec::CodecError>>),
+    Step(anyhow::Result<Step>),
+}
+
+impl Session<'_> {
+    async fn serve<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        frames: &mut Frames<S>,
+        out: &mut Out<S>,
+    ) -> anyhow::Result<()> {
+        loop {
+            // Both branches are cancel-safe: a step that was not taken is computed again.
+            let next = tokio::select! {
+                biased;
+                frame = frames.next() => Next::Frame(frame),
+                step = step_of(self.follower.as_mut(), self.parts) => Next::Step(step),
+            };
+            match next {
+                Next::Frame(None) => return Ok(()),
+                Next::Frame(Some(frame)) => self.frame(&frame?, out).await?,
+                Next::Step(step) => self.step(step?, out).await?,
+            }
+        }
+    }
+
+    async fn step<S: AsyncWrite>(&mut self, step: Step, out: &mut Out<S>) -> anyhow::Result<()> {
+        match step {
+            Step::Progress(progress) => out.send(&progress).await,
+            Step::Output(output) => out.send(&output).await,
+            Step::Ended(ended) => {
+                self.stop_following().await;
+                out.send(&ended).await
+            }
+            Step::LogEnded(ended) => {
+                self.stop_following().await;
+                out.send(&ended).await
+            }
+        }
+    }
+
+    async fn stop_following(&mut self) {
+        if let Some(follower) = self.follower.take() {
+            follower.leave(self.parts).await;
+        }
+    }
+
+    async fn frame<S: AsyncWrite>(
+        &mut self,
+        frame: &Frame,
+        out: &mut Out<S>,
+    ) -> anyhow::Result<()> {
+        match frame.kind {
+            Launch::KIND => out.send_either(submit::launch(self, frame.open()?).await?).await,
+            SendChange::KIND => out.send_either(submit::change(self, frame.open()?).await?).await,
+            Follow::KIND => {
+                let follow: Follow = frame.open()?;
+                self.stop_following().await;
+                match Follower::start(self.parts, &self.authority, &follow).await? {
+                    Ok(follower) => self.follower = Some(follower),
+                    Err(refusal) => out.send(&refusal).await?,
+                }
+                Ok(())
+            }
+            LogWanted::KIND => {
+                let wanted: LogWanted = frame.open()?;
+                self.stop_following().await;
+                match Follower::of_log(self.parts, &self.authority, &wanted).await? {
+                    Ok(follower) => self.follower = Some(follower),
+                    Err(refusal) => out.send(&refusal).await?,
+                }
+                Ok(())
+            }
+            Cancel::KIND => out.send_either(request::cancel(self, frame.open()?).await?).await,
+            RequestWanted::KIND => out.send_either(request::line(self, frame.open()?).await?).await,
+            BuildsWanted::KIND => {
+                out.send_either(question::builds(self, frame.open()?).await?).await
+            }
+            QueueWanted::KIND => out.send(&question::queue(self).await?).await,
+            WhyWanted::KIND => out.send_either(question::why(self, frame.open()?).await?).await,
+            StatusWanted::KIND => out.send(&question::status(self).await?).await,
+            Ping::KIND => {
+                let Ping { nonce } = frame.open()?;
+                out.send(&Pong { nonce }).await
+            }
+            _ => match frame.skip_unknown() {
+                Ok(()) => Ok(()),
+                Err(unknown) => {
+                    out.send(&refusal("unknown_kind", &unknown.to_string(), "")).await?;
+                    Err(unknown.into())
+                }
+            },
+        }
+    }
+}
+
+async fn step_of(follower: Option<&mut Follower>, parts: &ListenerParts) -> anyhow::Result<Step> {
+    match follower {
+        Some(follower) => follower.next(parts).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,156 @@
+//! Takes launches and changes from clients.
+
+use std::hash::Hasher as _;
+
+use config::{Name, Value};
+use engine::{Answer, Event, LaunchOffer, LaunchWait, NewChange, Offer, Submission};
+use proto::Bytes;
+use proto::limits;
+use proto::message::command::Variable;
+use proto::message::hello::Refusal;
+use proto::message::launch::{Accepted, Launch, SendChange, Wait};
+
+use super::listener::Door;
+use super::session::{Session, refusal};
+
+type Reply = anyhow::Result<Result<Accepted, Refusal>>;
+
+/// Longest launch id, in bytes.
+const KEY_BYTES: usize = 64;
+
+pub(super) async fn launch(session: &Session<'_>, launch: Launch) -> Reply {
+    let Door::Change { source, .. } = &session.door else {
+        return Ok(Err(refusal("wrong_port", "launches go to the change port", "")));
+    };
+    if let Err(refused) = check_size(&launch.args, &launch.env) {
+        return Ok(Err(refused));
+    }
+    let Ok(app) = Name::parse(&launch.app) else {
+        let message = format!("there is no app `{}`", launch.app);
+        return Ok(Err(refusal("unknown_app", &message, "")));
+    };
+    let wait = match launch.wait {
+        Wait::Follow => LaunchWait::Follow,
+        Wait::Detach => LaunchWait::Detach,
+        Wait::StartNow => LaunchWait::StartNow,
+        Wait::Unknown => {
+            return Ok(Err(refusal("bad_request", "the way to wait is not known here", "")));
+        }
+    };
+    let body = fingerprint(&(&launch.app, &launch.args, &launch.cwd, launch.wait));
+    let offer = LaunchOffer {
+        source: source.clone(),
+        app,
+        args: launch.args.into_iter().map(|bytes| bytes.0).collect(),
+        env: launch.env.into_iter().map(|v| (v.name.0, v.value.0)).collect(),
+        cwd: launch.cwd.0,
+        host: launch.host,
+        user: session.principal.user.clone(),
+        wait,
+    };
+    submit(session, launch.launch_id, body, Offer::Launch(offer)).await
+}
+
+pub(super) async fn change(session: &Session<'_>, sent: SendChange) -> Reply {
+    let Door::Change { source, .. } = &session.door else {
+        return Ok(Err(refusal("wrong_port", "changes go to the change port", "")));
+    };
+    let body =
+        fingerprint(&(&sent.author, &sent.comments, &sent.files, &sent.branch, &sent.revision));
+    let mut properties = std::collections::BTreeMap::new();
+    for Variable { name, value } in sent.properties {
+        let Ok(name) = String::from_utf8(name.0) else {
+            return Ok(Err(refusal("bad_request", "a property's name is not UTF-8", "rename it")));
+        };
+        properties.insert(name, Value::from_bytes(value.0));
+    }
+    let author = sent.author.map(|author| author.0);
+    let new = NewChange {
+        source: Some(source.clone()),
+        category: sent.category,
+        branch: sent.branch,
+        revision: sent.revision,
+        repository: sent.repository,
+        project: sent.project,
+        codebase: sent.codebase,
+        author: author.unwrap_or_else(|| session.principal.user.name.clone().into_bytes()),
+        comments: sent.comments.0,
+        files: sent.files.into_iter().map(|file| file.0).collect(),
+        properties,
+    };
+    submit(session, sent.launch_id, body, Offer::Change(new)).await
+}
+
+async fn submit(session: &Session<'_>, key: String, body: u64, offer: Offer) -> Reply {
+    if key.is_empty() || key.len() > KEY_BYTES || !key.is_ascii() {
+        return Ok(Err(refusal("bad_request", "the launch id is not a short ASCII text", "")));
+    }
+    let principal = session.principal.name.clone();
+    let answer = match session.parts.store.key_find(&principal, &key).await? {
+        Some(known) => engine::repeat(&known, body),
+        None => {
+            let submission = Submission { principal, key, body, offer };
+            let core = &session.parts.core;
+            core.ask(move |ticket| Event::Submitted { ticket, submission }).await?
+        }
+    };
+    Ok(match answer {
+        Answer::Accepted(accepted) => Ok(Accepted {
+            change: accepted.change.0,
+            requests: accepted.requests.iter().map(ToString::to_string).collect(),
+            schedulers: accepted.schedulers,
+        }),
+        Answer::Refused(refused) => Err(refusal(refused.code, &refused.message, &refused.hint)),
+        Answer::Polled | Answer::Stopped(_) => {
+            Err(refusal("bug", "the master answered another question", "please report this"))
+        }
+    })
+}
+
+fn check_size(args: &[Bytes], env: &[Variable]) -> Result<(), Refusal> {
+    let values = args.iter().chain(env.iter().map(|variable| &variable.value));
+    let largest = values.map(|value| value.0.len()).max().unwrap_or(0);
+    let total: usize = args.iter().map(|arg| arg.0.len() + 1).sum::<usize>()
+        + env.iter().map(|v| v.name.0.len() + v.value.0.len() + 2).sum::<usize>();
+    if largest > limits::VALUE_BYTES {
+        let message =
+            format!("an argument of {largest} bytes is over the limit of {}", limits::VALUE_BYTES);
+        return Err(refusal("too_large", &message, "pass it in a file"));
+    }
+    if total > limits::COMMAND_BYTES {
+        let message = format!(
+            "arguments and environment of {total} bytes are over the limit of {}",
+            limits::COMMAND_BYTES
+        );
+        return Err(refusal("too_large", &message, "pass them in a file"));
+    }
+    let has_nul = args.iter().any(|arg| arg.0.contains(&0))
+        || env
+            .iter()
+            .any(|v| v.name.0.contains(&0) || v.value.0.contains(&0) || v.name.0.contains(&b'='));
+    if has_nul {
+        return Err(refusal("bad_request", "an argument or variable holds a NUL byte", ""));
+    }
+    Ok(())
+}
+
+/// FNV-1a: stable over versions and machines, as it is stored.
+struct Fingerprint(u64);
+
+impl std::hash::Hasher for Fingerprint {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
+
+fn fingerprint(body: &impl std::hash::Hash) -> u64 {
+    let mut hasher = Fingerprint(0xcbf2_9ce4_8422_2325);
+    body.hash(&mut hasher);
+    hasher.finish()
+}

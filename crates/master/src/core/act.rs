@@ -1,0 +1,153 @@
+//! Performs actions after their writes are committed.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use attempt::{CommandId, Stamp};
+use config::Name;
+use engine::{Action, Answer, Directive, RequestId, StartOrder, Ticket};
+use proto::message::command::{FinalAck, Program, Start, Stop, Variable};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::wire;
+
+/// What the loop says to a worker's connection.
+#[derive(Debug)]
+pub enum ToSession {
+    Start(Box<Start>),
+    Stop(Stop),
+    FinalAck(FinalAck),
+}
+
+/// A worker's connection, as the loop holds it.
+#[derive(Debug, Clone)]
+pub struct WorkerSession {
+    pub worker: Name,
+    pub stamp: Stamp,
+    pub sender: mpsc::Sender<ToSession>,
+    /// Ends the connection.
+    pub close: CancellationToken,
+}
+
+/// Where actions go.
+#[derive(Debug)]
+pub(super) struct Actors {
+    pub(super) sessions: BTreeMap<Name, WorkerSession>,
+    pub(super) waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
+    pub(super) watchers: BTreeMap<RequestId, watch::Sender<u64>>,
+    seals: mpsc::Sender<(CommandId, u64)>,
+    /// Seals the keeper had no room for. It must never be waited for: it waits for the loop.
+    backlog: VecDeque<(CommandId, u64)>,
+}
+
+impl Actors {
+    pub(super) fn new(seals: mpsc::Sender<(CommandId, u64)>) -> Self {
+        Self {
+            sessions: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            watchers: BTreeMap::new(),
+            seals,
+            backlog: VecDeque::new(),
+        }
+    }
+
+    /// Takes over a new connection; an older one of the same worker ends.
+    pub(super) fn attach(&mut self, session: WorkerSession) {
+        if let Some(older) = self.sessions.insert(session.worker.clone(), session) {
+            older.close.cancel();
+        }
+    }
+
+    pub(super) fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Answer { ticket, answer } => self.answer(ticket, answer),
+                Action::Send { worker, stamp, directive } => self.send(&worker, stamp, directive),
+                Action::SealLog { command, log_bytes } => {
+                    self.backlog.push_back((command, log_bytes));
+                }
+                Action::RequestChanged { request } => self.wake(request),
+            }
+        }
+        while let Some(seal) = self.backlog.pop_front() {
+            if self.seals.try_send(seal).is_err() {
+                self.backlog.push_front(seal);
+                break;
+            }
+        }
+    }
+
+    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        if let Some(reply) = self.waiting.remove(&ticket)
+            && reply.send(answer).is_err()
+        {
+            tracing::debug!("nobody waits for the answer any more");
+        }
+    }
+
+    /// Returns a receiver that wakes when the request changes.
+    pub(super) fn watch(&mut self, request: RequestId) -> watch::Receiver<u64> {
+        self.watchers.entry(request).or_insert_with(|| watch::channel(0).0).subscribe()
+    }
+
+    fn wake(&mut self, request: RequestId) {
+        let Some(watcher) = self.watchers.get(&request) else { return };
+        if watcher.is_closed() {
+            self.watchers.remove(&request);
+            return;
+        }
+        watcher.send_modify(|version| *version += 1);
+    }
+
+    fn send(&mut self, worker: &Name, stamp: Stamp, directive: Directive) {
+        let Some(session) = self.sessions.get(worker) else { return };
+        if session.stamp != stamp {
+            return;
+        }
+        // A worker that lets its queue fill up is cut off: it comes back and is told again.
+        if session.sender.try_send(to_session(stamp, directive)).is_err() {
+            session.close.cancel();
+        }
+    }
+}
+
+fn to_session(stamp: Stamp, directive: Directive) -> ToSession {
+    let Stamp { epoch, session } = stamp;
+    match directive {
+        Directive::Start(order) => ToSession::Start(Box::new(start(stamp, *order))),
+        Directive::Stop { command, order } => ToSession::Stop(Stop {
+            epoch,
+            session,
+            command: wire::command_to_wire(command),
+            signal: order.signal,
+            grace_ms: order.grace_ms,
+        }),
+        Directive::FinalAck { command } => ToSession::FinalAck(FinalAck {
+            epoch,
+            session,
+            command: wire::command_to_wire(command),
+        }),
+    }
+}
+
+fn start(stamp: Stamp, order: StartOrder) -> Start {
+    let variable =
+        |(name, value): (Vec<u8>, Vec<u8>)| Variable { name: name.into(), value: value.into() };
+    Start {
+        epoch: stamp.epoch,
+        session: stamp.session,
+        command: wire::command_to_wire(order.command),
+        program: match order.program {
+            engine::step::Program::Exec => Program::Exec,
+            engine::step::Program::Script => Program::Script,
+            engine::step::Program::Git => Program::Git,
+        },
+        argv: order.argv.into_iter().map(Into::into).collect(),
+        env: order.env.into_iter().map(variable).collect(),
+        builder: order.builder.to_string(),
+        slot: order.slot,
+        workdir: order.workdir.into(),
+        timeout_ms: order.timeout_ms,
+        silence_timeout_ms: order.silence_timeout_ms,
+    }
+}

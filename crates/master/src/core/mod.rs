@@ -1,0 +1,18 @@
+//! The loop around the engine: decide, commit, act.
+//!
+//! One task owns the engine. It takes a batch of events from a bounded queue, lets the engine
+//! decide about each, commits all writes in one transaction, and only then acts. Questions are
+//! answered between batches, so always from committed state.
+//!
+//! `Core` is the handle everybody else holds.
+
+mod act;
+mod answer;
+mod handle;
+mod run;
+mod trail;
+
+pub use act::{ToSession, WorkerSession};
+pub use handle::{Core, Question};
+pub use run::{CoreError, Parts, run};
+pub use trail::{Part, Trail, TrailStage};

@@ -1,0 +1,301 @@
+//! The loop itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::settings::Settings;
+use engine::{Action, Answer, Engine, Event, Identity, Refusal, RequestId, Ticket, Write};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::act::Actors;
+use super::handle::{Core, FnOnceTicket, Input, Question};
+use super::{answer, trail};
+use crate::clock;
+use crate::store::{CommitError, Store, StoreError};
+
+/// Events that wait for the loop; a full queue stops reading the sockets they come from.
+const QUEUE: usize = 4_096;
+/// Events decided before one commit.
+const BATCH: usize = 256;
+
+/// What the loop is made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub store: Arc<Store>,
+    pub settings: Arc<Settings>,
+    pub identity: Identity,
+    /// Commands whose logs are to be completed, with their length.
+    pub seals: mpsc::Sender<(attempt::CommandId, u64)>,
+}
+
+/// Why the loop cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    #[error("load the state")]
+    Load(#[source] StoreError),
+    #[error(transparent)]
+    Commit(CommitError),
+    #[error("find out whether the last batch was committed")]
+    Doubt(#[source] StoreError),
+}
+
+/// Pauses between questions to a database that does not answer, in ms.
+const FIRST_PAUSE_MS: u64 = 50;
+const LONGEST_PAUSE_MS: u64 = 2_000;
+
+/// Makes the handle and the loop. The future ends when the token is cancelled or the database
+/// is lost for good; the error says why.
+pub fn run(
+    parts: Parts,
+    cancel: CancellationToken,
+) -> (Core, impl Future<Output = Result<(), CoreError>>) {
+    let (inputs, queue) = mpsc::channel(QUEUE);
+    (Core { inputs }, body(parts, queue, cancel))
+}
+
+async fn body(
+    parts: Parts,
+    mut queue: mpsc::Receiver<Input>,
+    cancel: CancellationToken,
+) -> Result<(), CoreError> {
+    let mut yard = Yard::restore(parts, cancel.clone()).await?;
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        // All branches are cancel-safe: recv_many takes nothing unless it completes.
+        tokio::select! {
+            count = queue.recv_many(&mut batch, BATCH) => if count == 0 { return Ok(()); },
+            () = due(yard.engine.deadline()) => batch.push(Input::Event(Event::Due)),
+            () = cancel.cancelled() => return Ok(()),
+        }
+        yard.take(&mut batch).await?;
+    }
+}
+
+/// Waits until a moment on boot time.
+async fn due(deadline: Option<i64>) {
+    let Some(deadline) = deadline else { return std::future::pending().await };
+    loop {
+        let left_us = deadline - clock::now().boot_us;
+        let Ok(left_us) = u64::try_from(left_us) else { return };
+        if left_us == 0 {
+            return;
+        }
+        // The runtime's clock stops in suspend, boot time does not: look again now and then.
+        tokio::time::sleep(Duration::from_micros(left_us.min(1_000_000))).await;
+    }
+}
+
+/// The engine with its store and its arms.
+struct Yard {
+    store: Arc<Store>,
+    settings: Arc<Settings>,
+    identity: Identity,
+    engine: Engine,
+    actors: Actors,
+    next_ticket: u64,
+    /// Who follows, to tell an engine that was restored.
+    followers: BTreeMap<RequestId, u32>,
+    cancel: CancellationToken,
+}
+
+impl Yard {
+    async fn restore(parts: Parts, cancel: CancellationToken) -> Result<Self, CoreError> {
+        let Parts { store, settings, identity, seals } = parts;
+        let now = clock::now();
+        let rows = store.load().await.map_err(CoreError::Load)?;
+        let (engine, actions) = Engine::restore(settings.clone(), identity, rows, now);
+        let mut actors = Actors::new(seals);
+        actors.perform(actions);
+        let followers = BTreeMap::new();
+        Ok(Self { store, settings, identity, engine, actors, next_ticket: 1, followers, cancel })
+    }
+
+    /// Decides about a batch, commits, acts, and answers the questions that came with it.
+    async fn take(&mut self, batch: &mut Vec<Input>) -> Result<(), CoreError> {
+        let mut questions = Vec::new();
+        let mut events = Vec::new();
+        for input in batch.drain(..) {
+            match input {
+                Input::Question(question) => questions.push(question),
+                Input::Event(event) => events.push(event),
+                Input::Asked(make, reply) => events.push(self.ticketed(make, reply)),
+                Input::Attached(event, session) => {
+                    self.actors.attach(session);
+                    events.push(event);
+                }
+            }
+        }
+        let (writes, actions) = self.decide(&events);
+        match self.commit(&writes).await? {
+            None => self.actors.perform(actions),
+            Some(why) => self.recover(events, &why).await?,
+        }
+        for question in questions {
+            self.answer(question);
+        }
+        Ok(())
+    }
+
+    /// Commits a batch. Returns why where nothing of it is in the database.
+    async fn commit(&mut self, writes: &[Write]) -> Result<Option<String>, CoreError> {
+        let batch = match self.store.commit(writes).await {
+            Ok(_) => return Ok(None),
+            Err(CommitError::Unknown { batch, .. }) => batch,
+            Err(
+                refused @ (CommitError::RolledBack { .. }
+                | CommitError::Busy { .. }
+                | CommitError::DiskFull { .. }),
+            ) => return Ok(Some(format!("{:#}", anyhow::Error::from(refused)))),
+            Err(lost @ (CommitError::DiskFailed { .. } | CommitError::Deposed)) => {
+                return Err(CoreError::Commit(lost));
+            }
+        };
+        if self.settle().await? >= batch {
+            return Ok(None);
+        }
+        Ok(Some("the connection to the database was lost before the commit".to_owned()))
+    }
+
+    /// Asks for the last batch until the database answers.
+    async fn settle(&mut self) -> Result<i64, CoreError> {
+        let mut pause_ms = FIRST_PAUSE_MS;
+        loop {
+            match self.store.batch_now().await {
+                Ok(batch) => return Ok(batch),
+                Err(deposed @ StoreError::Deposed) => return Err(CoreError::Doubt(deposed)),
+                Err(error) => {
+                    warn!("the database does not answer: {:#}", anyhow::Error::from(error));
+                }
+            }
+            // A master without its database must still end when it is told to.
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
+                () = self.cancel.cancelled() => return Err(CoreError::Commit(CommitError::Deposed)),
+            }
+            pause_ms = (pause_ms * 2).min(LONGEST_PAUSE_MS);
+        }
+    }
+
+    fn ticketed(&mut self, make: Box<dyn FnOnceTicket>, reply: oneshot::Sender<Answer>) -> Event {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.actors.waiting.insert(ticket, reply);
+        make.event(ticket)
+    }
+
+    fn decide(&mut self, events: &[Event]) -> (Vec<Write>, Vec<Action>) {
+        let now = clock::now();
+        let mut writes = Vec::new();
+        let mut actions = Vec::new();
+        for event in events {
+            self.count_followers(event);
+            let decision = self.engine.handle(now, event.clone());
+            writes.extend(decision.writes);
+            actions.extend(decision.actions);
+        }
+        (writes, actions)
+    }
+
+    /// A batch was rolled back: start again from what is on disk, then take its events one by
+    /// one, so that a bad one fails alone. Workers are cut off and come back with their state.
+    async fn recover(&mut self, events: Vec<Event>, why: &str) -> Result<(), CoreError> {
+        warn!("a batch of {} events was rolled back: {why}", events.len());
+        self.reload().await?;
+        for event in events {
+            let ticket = ticket_of(&event);
+            let (writes, actions) = self.decide(std::slice::from_ref(&event));
+            match self.commit(&writes).await? {
+                None => self.actors.perform(actions),
+                Some(why) => {
+                    error!("an event could not be committed: {why}");
+                    if let Some(ticket) = ticket {
+                        self.actors.answer(ticket, not_stored(&why));
+                    }
+                    self.reload().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn reload(&mut self) -> Result<(), CoreError> {
+        for session in std::mem::take(&mut self.actors.sessions).into_values() {
+            session.close.cancel();
+        }
+        let now = clock::now();
+        let rows = self.store.load().await.map_err(CoreError::Load)?;
+        let (engine, actions) = Engine::restore(self.settings.clone(), self.identity, rows, now);
+        self.engine = engine;
+        self.actors.perform(actions);
+        for (request, count) in &self.followers {
+            for _ in 0..*count {
+                self.engine.handle(now, Event::FollowerCame { request: *request });
+            }
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only followers are counted")]
+    fn count_followers(&mut self, event: &Event) {
+        match event {
+            Event::FollowerCame { request } => *self.followers.entry(*request).or_default() += 1,
+            Event::FollowerLeft { request } => {
+                if let Some(count) = self.followers.get_mut(request) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.followers.remove(request);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, question: Question) {
+        let engine = &self.engine;
+        let was_heard = match question {
+            Question::Trail { request, reply } => reply.send(trail::of(engine, &request)).is_ok(),
+            Question::Queue { reply } => reply.send(answer::queue(engine)).is_ok(),
+            Question::Why { request, reply } => reply.send(answer::why(engine, &request)).is_ok(),
+            Question::Status { reply } => reply.send(answer::overview(engine)).is_ok(),
+            Question::CommandsOf { worker, reply } => {
+                let commands = engine.durable().commands();
+                let ids = commands.filter(|c| c.worker == worker).map(|c| c.id()).collect();
+                reply.send(ids).is_ok()
+            }
+            Question::Watch { request, reply } => reply.send(self.actors.watch(request)).is_ok(),
+            Question::Heads { source, reply } => {
+                reply.send(engine.durable().heads_of(&source)).is_ok()
+            }
+        };
+        if !was_heard {
+            tracing::debug!("nobody waits for the answer any more");
+        }
+    }
+}
+
+fn ticket_of(event: &Event) -> Option<Ticket> {
+    match event {
+        Event::Submitted { ticket, .. }
+        | Event::Polled { ticket, .. }
+        | Event::StopWanted { ticket, .. } => Some(*ticket),
+        Event::Due
+        | Event::WorkerAttached { .. }
+        | Event::WorkerLost { .. }
+        | Event::Reported { .. }
+        | Event::LogSealed { .. }
+        | Event::FollowerCame { .. }
+        | Event::FollowerLeft { .. } => None,
+    }
+}
+
+fn not_stored(why: &str) -> Answer {
+    Answer::Refused(Refusal {
+        code: "not_stored",
+        message: format!("the master could not store it: {why}"),
+        hint: "nothing was accepted; try again later".to_owned(),
+    })
+}

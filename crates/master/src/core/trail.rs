@@ -1,0 +1,90 @@
+//! What a follower needs to know of a request: its stage and the commands of its build.
+
+use attempt::CommandId;
+use attempt::master::State;
+use engine::row::RequestState;
+use engine::{Blocker, Engine, RequestId, RequestName, Standing};
+
+/// A request with its build's commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trail {
+    pub id: RequestId,
+    pub name: RequestName,
+    pub owner: String,
+    pub stage: TrailStage,
+    /// By their place in the output. Sealed ones are missing here and found in the store.
+    pub parts: Vec<Part>,
+}
+
+/// Where the request is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrailStage {
+    Waiting { place: u32, detail: String },
+    Running { build: engine::BuildId, detail: String },
+}
+
+/// One command of the build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    pub part: u32,
+    pub command: CommandId,
+    /// Index of its step in the plan.
+    pub step: u32,
+    /// Length of its log, once that is known.
+    pub end_bytes: Option<u64>,
+}
+
+/// Describes a living request.
+pub(super) fn of(engine: &Engine, name: &RequestName) -> Option<Trail> {
+    let request = engine.durable().request_named(name)?;
+    let stage = match engine.standing(request.id)? {
+        Standing::Waiting { place, blockers } => {
+            let detail = blockers.iter().map(describe).collect::<Vec<_>>().join("; ");
+            TrailStage::Waiting { place, detail }
+        }
+        Standing::Running { build, worker, worker_is_attached, step } => {
+            let away = if worker_is_attached { "" } else { " (not connected at the moment)" };
+            let step = step.map(|step| format!(", step {step}")).unwrap_or_default();
+            TrailStage::Running { build, detail: format!("on {worker}{away}{step}") }
+        }
+    };
+    let RequestState::Running { build } = request.state else {
+        return Some(trail(request, stage, Vec::new()));
+    };
+    let commands = engine.durable().commands().filter(|command| command.build == build);
+    let parts = commands.map(|command| Part {
+        part: command.part,
+        command: command.id(),
+        step: command.step,
+        end_bytes: match command.half.state {
+            State::Ended { log_bytes, .. } => Some(log_bytes),
+            State::Assigned { .. } | State::Running { .. } | State::Sealed { .. } => None,
+        },
+    });
+    Some(trail(request, stage, parts.collect()))
+}
+
+fn trail(request: &engine::row::Request, stage: TrailStage, parts: Vec<Part>) -> Trail {
+    let (id, name, owner) = (request.id, request.name.clone(), request.owner.clone());
+    Trail { id, name, owner, stage, parts }
+}
+
+/// Says in words what keeps a request waiting.
+pub(super) fn describe(blocker: &Blocker) -> String {
+    let names = |names: &[config::Name]| {
+        names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    match blocker {
+        Blocker::BuilderUnknown { builder } => {
+            format!("the configuration no longer has builder {builder}")
+        }
+        Blocker::NoWorkerAttached { configured } => {
+            format!("none of its workers is connected ({})", names(configured))
+        }
+        Blocker::WorkerFull { worker, places, by } => {
+            let by = by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("worker {worker} is full ({places} of {places}: {by})")
+        }
+        Blocker::Behind { ahead } => format!("{ahead} ahead of it"),
+    }
+}

@@ -1,0 +1,118 @@
+//! A log that still grows.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use proto::record;
+use tokio::sync::watch;
+
+/// Why bytes were not appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error("append to log {path}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("records for offset {got} came where {wanted} was due")]
+    OutOfPlace { got: u64, wanted: u64 },
+    #[error("{size} bytes do not end at a record's end")]
+    Torn { size: usize },
+}
+
+/// A growing log. Appends are serialised, readers use positions and never wait for them.
+#[derive(Debug)]
+pub struct LiveLog {
+    path: PathBuf,
+    file: File,
+    length: watch::Sender<u64>,
+    appending: Mutex<()>,
+}
+
+impl LiveLog {
+    /// Opens or creates the file and cuts a torn tail off.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, read or cut.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let valid = valid_length(&mut file)?;
+        file.set_len(valid)?;
+        let (length, _) = watch::channel(valid);
+        Ok(Self { path: path.to_owned(), file, length, appending: Mutex::new(()) })
+    }
+
+    /// Returns how many bytes of whole records it holds.
+    pub fn length(&self) -> u64 {
+        *self.length.borrow()
+    }
+
+    /// Returns a receiver that sees the length grow.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.length.subscribe()
+    }
+
+    /// Appends whole records that begin at `offset`.
+    ///
+    /// # Errors
+    /// `OutOfPlace` where `offset` is not the length, `Torn` where the bytes are not whole
+    /// records, `Write` where the disk refuses.
+    pub fn append(&self, offset: u64, records: &[u8]) -> Result<(), AppendError> {
+        if record::valid_prefix(records) != records.len() {
+            return Err(AppendError::Torn { size: records.len() });
+        }
+        let _one_at_a_time =
+            self.appending.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let wanted = self.length();
+        if offset != wanted {
+            return Err(AppendError::OutOfPlace { got: offset, wanted });
+        }
+        self.file
+            .write_all_at(records, offset)
+            .map_err(|source| AppendError::Write { path: self.path.clone(), source })?;
+        self.length.send_replace(offset + records.len() as u64);
+        Ok(())
+    }
+
+    /// Reads whole records from `offset` on, about `most` bytes of them; at least one record
+    /// where there is one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_at(&self, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+        let left = usize::try_from(self.length().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let room = most.max(record::HEADER_BYTES + record::PAYLOAD_BYTES);
+        let mut bytes = vec![0; left.min(room)];
+        self.file.read_exact_at(&mut bytes, offset)?;
+        let whole = record::valid_prefix(&bytes);
+        bytes.truncate(whole);
+        Ok(bytes)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Measures the valid prefix without holding the file in memory.
+fn valid_length(file: &mut File) -> io::Result<u64> {
+    let mut valid = 0u64;
+    let mut window = vec![0; 1024 * 1024];
+    loop {
+        file.seek(SeekFrom::Start(valid))?;
+        let mut filled = 0;
+        while filled < window.len() {
+            let count = file.read(&mut window[filled..])?;
+            if count == 0 {
+                break;
+            }
+            filled += count;
+        }
+        let whole = record::valid_prefix(&window[..filled]);
+        if whole == 0 {
+            return Ok(valid);
+        }
+        valid += whole as u64;
+    }
+}

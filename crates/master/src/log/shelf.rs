@@ -1,0 +1,166 @@
+//! The shelf: all logs of this master, living and sealed, by command.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use attempt::CommandId;
+use tokio::sync::watch;
+
+use super::live::LiveLog;
+use super::seal::{self, SealError, Sealed};
+use super::sealed::SealedLog;
+
+/// Why a log cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfError {
+    #[error("open log {path}")]
+    Open { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// All logs below one folder. Living ones are shared and stay open while they grow.
+#[derive(Debug)]
+pub struct Shelf {
+    folder: PathBuf,
+    live: Mutex<BTreeMap<CommandId, Arc<LiveLog>>>,
+}
+
+impl Shelf {
+    /// Opens the shelf, making its folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(folder: &Path) -> Result<Self, ShelfError> {
+        fs::create_dir_all(folder)
+            .map_err(|source| ShelfError::Open { path: folder.to_owned(), source })?;
+        Ok(Self { folder: folder.to_owned(), live: Mutex::default() })
+    }
+
+    /// Returns the living log of a command, making it where there is none.
+    ///
+    /// # Errors
+    /// When its file cannot be opened.
+    pub fn live(&self, command: CommandId) -> Result<Arc<LiveLog>, ShelfError> {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = live.get(&command) {
+            return Ok(log.clone());
+        }
+        let path = self.live_path(command);
+        let log = LiveLog::open(&path).map_err(|source| ShelfError::Open { path, source })?;
+        let log = Arc::new(log);
+        live.insert(command, log.clone());
+        Ok(log)
+    }
+
+    /// Returns how much of a command's log is here; the place from which its worker resumes.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn position(&self, command: CommandId) -> Result<u64, ShelfError> {
+        if !self.has_live(command) && !self.live_path(command).exists() {
+            return Ok(0);
+        }
+        Ok(self.live(command)?.length())
+    }
+
+    /// Seals a finished log. An empty one leaves no file.
+    ///
+    /// # Errors
+    /// When reading or writing fails; the living log is untouched then.
+    pub fn seal(&self, command: CommandId) -> Result<Option<Sealed>, ShelfError> {
+        let target = self.sealed_path(command);
+        if !self.has_live(command) && !self.live_path(command).exists() {
+            return Ok(None);
+        }
+        let live = self.live(command)?;
+        if live.length() == 0 {
+            return Ok(None);
+        }
+        Ok(Some(seal::seal(&live, &target)?))
+    }
+
+    /// Lets go of the living form once the database knows the sealed one.
+    pub fn retire(&self, command: CommandId) {
+        let was_live = {
+            let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+            live.remove(&command).is_some()
+        };
+        let path = self.live_path(command);
+        if (was_live || path.exists())
+            && let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("remove the living log {}: {error}", path.display());
+        }
+    }
+
+    /// Opens a log for reading, in whichever form it is.
+    ///
+    /// # Errors
+    /// When its file cannot be opened.
+    pub fn reader(&self, command: CommandId) -> Result<LogReader, ShelfError> {
+        let sealed = self.sealed_path(command);
+        match SealedLog::open(&sealed) {
+            Ok(log) => Ok(LogReader::Sealed(Arc::new(log))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.has_live(command) || self.live_path(command).exists() {
+                    return Ok(LogReader::Live(self.live(command)?));
+                }
+                Ok(LogReader::Absent)
+            }
+            Err(source) => Err(ShelfError::Open { path: sealed, source }),
+        }
+    }
+
+    /// Returns the file name of a sealed log.
+    pub fn sealed_name(command: CommandId) -> String {
+        format!("{command}.logz")
+    }
+
+    fn has_live(&self, command: CommandId) -> bool {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&command)
+    }
+
+    fn live_path(&self, command: CommandId) -> PathBuf {
+        self.folder.join(format!("{command}.log"))
+    }
+
+    fn sealed_path(&self, command: CommandId) -> PathBuf {
+        self.folder.join(Self::sealed_name(command))
+    }
+}
+
+/// A log open for reading.
+#[derive(Debug, Clone)]
+pub enum LogReader {
+    /// Nothing was written yet.
+    Absent,
+    Live(Arc<LiveLog>),
+    Sealed(Arc<SealedLog>),
+}
+
+impl LogReader {
+    /// Reads whole records from an offset on; empty at the present end.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_at(&self, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Absent => Ok(Vec::new()),
+            Self::Live(log) => log.read_at(offset, most),
+            Self::Sealed(log) => log.read_at(offset),
+        }
+    }
+
+    /// Returns a receiver that sees a living log grow.
+    pub fn watch(&self) -> Option<watch::Receiver<u64>> {
+        match self {
+            Self::Live(log) => Some(log.watch()),
+            Self::Absent | Self::Sealed(_) => None,
+        }
+    }
+}

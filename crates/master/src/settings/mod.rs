@@ -1,0 +1,58 @@
+//! The checked configuration of a master.
+//!
+//! Reading never stops at the first problem: `read` returns everything that is wrong, and a
+//! configuration only where nothing is. What decides is part of the engine's settings, what
+//! touches the world is here.
+
+mod control;
+mod decode;
+mod files;
+mod master;
+mod worker_port;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use config::{Diagnostic, Name, Severity, SourceFile};
+use engine::settings::Settings;
+
+pub(crate) use control::check_socket_path;
+pub use control::control_socket;
+pub use files::FilesError;
+pub use master::MasterSection;
+pub use worker_port::WorkerPort;
+pub(crate) use worker_port::{check_loopback, check_token_file};
+
+use crate::change_source::ChangeSource;
+
+/// Everything a master is told.
+#[derive(Debug)]
+pub struct Configuration {
+    pub master: MasterSection,
+    pub worker_port: Option<WorkerPort>,
+    pub change_sources: BTreeMap<Name, ChangeSource>,
+    /// The revision is not known before the configuration is stored.
+    pub engine: Settings,
+}
+
+/// What came of reading.
+#[derive(Debug)]
+pub struct Reading {
+    pub files: Vec<SourceFile>,
+    /// Errors and warnings, in the order of their places.
+    pub problems: Vec<Diagnostic>,
+    /// Present where there are no errors.
+    pub configuration: Option<Configuration>,
+}
+
+/// Reads the file and the `conf.d/*.toml` beside it.
+///
+/// # Errors
+/// When a file cannot be read at all; problems within the files are in the reading.
+pub fn read(path: &Path) -> Result<Reading, FilesError> {
+    let files = files::read(path)?;
+    let (configuration, problems) = decode::decode(&files);
+    let has_errors = problems.iter().any(|problem| problem.severity() == Severity::Error);
+    let configuration = configuration.filter(|_| !has_errors);
+    Ok(Reading { files, problems, configuration })
+}

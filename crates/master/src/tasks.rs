@@ -1,0 +1,42 @@
+//! Owned tasks: every spawn has a name, a span, a cancel token, and is joined at shutdown.
+
+use std::future::Future;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+/// A family of tasks that end together.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Tasks {
+    /// Returns the token that tells every task of the family to end.
+    pub fn cancel(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// Starts a task. It has to end soon after the token is cancelled.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+        let handle = tokio::spawn(
+            self.tracker.track_future(task.instrument(tracing::info_span!("task", name))),
+        );
+        drop(handle);
+    }
+
+    /// Makes a family within this one: cancelled with it, or alone.
+    pub fn child(&self) -> Self {
+        Self { tracker: self.tracker.clone(), cancel: self.cancel.child_token() }
+    }
+
+    /// Ends all tasks and waits for them.
+    pub async fn shutdown(&self) {
+        self.cancel.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}

@@ -1,0 +1,53 @@
+//! Translates between the wire's types and the domain's.
+
+use attempt::{CommandId, LostReason, Outcome, ToMaster, View};
+use proto::message::command::{self, Ending, Phase, Report};
+
+/// A worker said something this master cannot make sense of.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a report with phase `{phase}` {why}")]
+pub struct BadReport {
+    phase: Phase,
+    why: &'static str,
+}
+
+/// Translates an id for the wire.
+pub fn command_to_wire(id: CommandId) -> command::CommandId {
+    command::CommandId { incarnation: id.incarnation, counter: id.counter }
+}
+
+/// Translates an id from the wire.
+pub fn command_from_wire(id: command::CommandId) -> CommandId {
+    CommandId { incarnation: id.incarnation, counter: id.counter }
+}
+
+/// Translates a worker's report.
+///
+/// # Errors
+/// When it says a command ended without saying how, or a phase or ending of a newer worker.
+pub fn report_from_wire(report: Report) -> Result<ToMaster, BadReport> {
+    let phase = report.phase;
+    let view = match (phase, report.end) {
+        (Phase::Running, _) => View::Running,
+        (Phase::Ended, Some(end)) => {
+            let outcome = outcome(&end).ok_or(BadReport { phase, why: "has an unknown ending" })?;
+            View::Ended { outcome, log_bytes: end.log_bytes }
+        }
+        (Phase::Ended, None) => return Err(BadReport { phase, why: "does not say how it ended" }),
+        (Phase::Unknown, _) => return Err(BadReport { phase, why: "is not known here" }),
+    };
+    Ok(ToMaster { command: command_from_wire(report.command), view })
+}
+
+fn outcome(end: &command::End) -> Option<Outcome> {
+    Some(match end.ending {
+        Ending::Exited => Outcome::Exited(end.code),
+        Ending::Signal => Outcome::Signal(end.code),
+        Ending::Timeout => Outcome::Timeout,
+        Ending::OutOfMemory => Outcome::OutOfMemory,
+        Ending::Cancelled => Outcome::Cancelled,
+        Ending::NotStarted => Outcome::NotStarted(end.reason.clone()),
+        Ending::Lost => Outcome::Lost(LostReason::from_word(&end.reason)?),
+        Ending::Unknown => return None,
+    })
+}

@@ -1,0 +1,8 @@
+//! Where workers connect: tokens, handshake, and one session per connection.
+
+mod listener;
+mod session;
+mod token;
+
+pub use listener::{Listener, ListenerParts};
+pub use token::{TokenFile, TokenFileError};

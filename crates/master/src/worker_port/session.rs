@@ -1,0 +1,329 @@
+//! One worker's connection: handshake, attach, then reports and log bytes in, orders out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use attempt::{CommandId, Place, Stamp, ToMaster};
+use config::Name;
+use engine::Event;
+use futures_util::StreamExt as _;
+use proto::codec::FrameCodec;
+use proto::message::command::{Attach, Attached, LogPosition, Report};
+use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
+use proto::message::stream::{StreamCredit, StreamData, StreamOpen};
+use proto::{Frame, Message, encode, limits};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::timeout;
+use tokio_util::codec::FramedRead;
+use tracing::info;
+
+use super::listener::ListenerParts;
+use crate::core::{Question, ToSession, WorkerSession};
+use crate::log::LiveLog;
+use crate::tasks::Tasks;
+use crate::wire;
+
+/// Orders that may wait for a worker's connection.
+const ORDERS: usize = 4_096;
+/// Answers of this session's reader that may wait for its writer.
+const REPLIES: usize = 64;
+
+type Frames = FramedRead<OwnedReadHalf, FrameCodec>;
+
+/// Runs the connection to its end. The permit goes back once the peer proved who it is.
+pub(super) async fn run(
+    socket: TcpStream,
+    parts: &Arc<ListenerParts>,
+    permit: OwnedSemaphorePermit,
+    family: &Tasks,
+) -> anyhow::Result<()> {
+    socket.set_nodelay(true).context("set TCP_NODELAY")?;
+    let (read, mut write) = socket.into_split();
+    let mut frames = FramedRead::new(read, FrameCodec::before_auth());
+    let handshake = handshake(&mut frames, &mut write, parts);
+    let (worker, stamp) =
+        timeout(Duration::from_millis(limits::HANDSHAKE_MS), handshake)
+            .await
+            .map_err(|_late| anyhow!("no handshake within {} ms", limits::HANDSHAKE_MS))??;
+    drop(permit);
+    frames.decoder_mut().authenticate();
+    let (replies, outgoing) = mpsc::channel(REPLIES);
+    let mut session = Session {
+        parts: parts.clone(),
+        worker: worker.clone(),
+        stamp,
+        replies,
+        allowed: BTreeSet::new(),
+        streams: BTreeMap::new(),
+    };
+    let orders = session.attach(&mut frames, family).await?;
+    let outcome = tokio::select! {
+        // Dropping either half ends the connection; nothing is half-done in the engine.
+        outcome = session.read(&mut frames) => outcome,
+        outcome = write_out(write, orders, outgoing) => outcome,
+        () = family.cancel().cancelled() => Ok(()),
+    };
+    let lost = Event::WorkerLost { worker: worker.clone(), stamp };
+    let told = parts.core.tell(lost).await;
+    info!(worker.name = %worker, "worker {worker} is gone");
+    told.context("tell the engine that the worker is gone")?;
+    outcome
+}
+
+/// Checks the hello and welcomes the worker, or refuses it in so many words.
+async fn handshake(
+    frames: &mut Frames,
+    write: &mut OwnedWriteHalf,
+    parts: &ListenerParts,
+) -> anyhow::Result<(Name, Stamp)> {
+    let hello: Hello = next_frame(frames).await?.open()?;
+    match judge(&hello, parts) {
+        Ok((version, worker)) => {
+            let session = parts.sessions.fetch_add(1, Ordering::Relaxed);
+            let welcome = Welcome {
+                version,
+                features: 0,
+                master: parts.master.clone(),
+                epoch: parts.epoch,
+                session,
+                principal: format!("worker:{worker}"),
+            };
+            write.write_all(&encode(&welcome)?).await.context("send the welcome")?;
+            Ok((worker, Stamp { epoch: parts.epoch, session }))
+        }
+        Err(refusal) => {
+            write.write_all(&encode(&refusal)?).await.context("send the refusal")?;
+            bail!("refused: {}", refusal.message)
+        }
+    }
+}
+
+fn judge(hello: &Hello, parts: &ListenerParts) -> Result<(u16, Name), Refusal> {
+    let refusal = |code: &str, message: String, hint: &str| Refusal {
+        code: code.to_owned(),
+        message,
+        hint: hint.to_owned(),
+    };
+    if hello.role != Role::Worker {
+        let message = format!("this port is for workers, not for role `{}`", hello.role);
+        return Err(refusal("wrong_port", message, "use the change port"));
+    }
+    let version = hello.common_version().ok_or_else(|| {
+        let (lowest, highest) = limits::VERSIONS;
+        let message = format!("this master speaks protocol versions {lowest} to {highest}");
+        refusal("version", message, "upgrade the older side")
+    })?;
+    let token = hello.token.as_ref().map(AsRef::as_ref).unwrap_or_default();
+    let Some(worker) = parts.tokens.name_of(token) else {
+        let message = "the token is not known".to_owned();
+        return Err(refusal(
+            "unknown_token",
+            message,
+            "check the worker's token and the master's token_file",
+        ));
+    };
+    if !parts.settings.knows_worker(worker) {
+        let message = format!("worker `{worker}` stands in no [worker.*] of the configuration");
+        return Err(refusal("unknown_worker", message, "add its name to a worker's `names`"));
+    }
+    Ok((version, worker.clone()))
+}
+
+async fn next_frame(frames: &mut Frames) -> anyhow::Result<Frame> {
+    frames
+        .next()
+        .await
+        .ok_or_else(|| anyhow!("the peer closed the connection"))?
+        .map_err(Into::into)
+}
+
+/// A log stream the worker opened.
+struct Incoming {
+    command: CommandId,
+    log: Arc<LiveLog>,
+    offset: u64,
+}
+
+struct Session {
+    parts: Arc<ListenerParts>,
+    worker: Name,
+    stamp: Stamp,
+    replies: mpsc::Sender<Vec<u8>>,
+    /// Commands this worker was given; it may speak of no others.
+    allowed: BTreeSet<CommandId>,
+    streams: BTreeMap<u32, Incoming>,
+}
+
+impl Session {
+    /// Takes the attach, answers with log positions and introduces the connection to the engine.
+    async fn attach(
+        &mut self,
+        frames: &mut Frames,
+        family: &Tasks,
+    ) -> anyhow::Result<mpsc::Receiver<ToSession>> {
+        let attach: Attach =
+            timeout(Duration::from_millis(limits::HANDSHAKE_MS), next_frame(frames))
+                .await
+                .map_err(|_late| anyhow!("no attach within {} ms", limits::HANDSHAKE_MS))??
+                .open()?;
+        self.allow_known().await?;
+        let commands = translate(attach.commands)?;
+        let logs = self.positions(&commands)?;
+        self.reply(&Attached { logs }).await?;
+        let (sender, orders) = mpsc::channel(ORDERS);
+        let session = WorkerSession {
+            worker: self.worker.clone(),
+            stamp: self.stamp,
+            sender,
+            close: family.cancel().clone(),
+        };
+        let event = Event::WorkerAttached {
+            worker: self.worker.clone(),
+            stamp: self.stamp,
+            place: Place { boot_id: attach.boot_id, spool_id: attach.spool_id },
+            max_builds: attach.max_builds,
+            commands,
+        };
+        self.parts.core.attach(event, session).await?;
+        let facts = attach.facts;
+        info!(
+            worker.name = %self.worker, version = %facts.version, host = %facts.hostname,
+            cores = facts.cores, memory_bytes = facts.memory_bytes,
+            "worker {} attached", self.worker
+        );
+        Ok(orders)
+    }
+
+    async fn allow_known(&mut self) -> anyhow::Result<()> {
+        let worker = self.worker.clone();
+        let known =
+            self.parts.core.question(|reply| Question::CommandsOf { worker, reply }).await?;
+        self.allowed = known.into_iter().collect();
+        Ok(())
+    }
+
+    fn positions(&self, commands: &[ToMaster]) -> anyhow::Result<Vec<LogPosition>> {
+        let known =
+            commands.iter().map(|report| report.command).filter(|id| self.allowed.contains(id));
+        known
+            .map(|id| {
+                let offset = self.parts.shelf.position(id)?;
+                Ok(LogPosition { command: wire::command_to_wire(id), offset })
+            })
+            .collect()
+    }
+
+    async fn reply<M: Message>(&self, message: &M) -> anyhow::Result<()> {
+        self.replies.send(encode(message)?).await.map_err(|_gone| anyhow!("the writer has ended"))
+    }
+
+    /// Reads until the worker goes, is silent for too long or breaks the protocol.
+    async fn read(&mut self, frames: &mut Frames) -> anyhow::Result<()> {
+        loop {
+            let silence = Duration::from_millis(limits::SILENCE_MS);
+            let frame = timeout(silence, next_frame(frames))
+                .await
+                .map_err(|_late| anyhow!("silent for {} ms", limits::SILENCE_MS))??;
+            self.frame(frame).await?;
+        }
+    }
+
+    async fn frame(&mut self, frame: Frame) -> anyhow::Result<()> {
+        match frame.kind {
+            Report::KIND => {
+                let report = wire::report_from_wire(frame.open()?)?;
+                let (worker, stamp) = (self.worker.clone(), self.stamp);
+                self.parts.core.tell(Event::Reported { worker, stamp, report }).await?;
+            }
+            StreamOpen::KIND => self.open_stream(frame.open()?).await?,
+            StreamData::KIND => self.stream_data(&frame.open()?).await?,
+            Ping::KIND => {
+                let Ping { nonce } = frame.open()?;
+                self.reply(&Pong { nonce }).await?;
+            }
+            Pong::KIND => {}
+            _ => frame.skip_unknown()?,
+        }
+        Ok(())
+    }
+
+    async fn open_stream(&mut self, open: StreamOpen) -> anyhow::Result<()> {
+        let command = wire::command_from_wire(open.command);
+        if !self.allowed.contains(&command) {
+            // It may have been started on this very connection.
+            self.allow_known().await?;
+        }
+        if open.stream.is_multiple_of(2) || self.streams.contains_key(&open.stream) {
+            bail!("stream {} is not the worker's to open", open.stream);
+        }
+        if !self.allowed.contains(&command) {
+            bail!("a log for command {command}, which this worker was not given");
+        }
+        let log = self.parts.shelf.live(command)?;
+        self.streams.insert(open.stream, Incoming { command, log, offset: open.offset });
+        Ok(())
+    }
+
+    async fn stream_data(&mut self, data: &StreamData) -> anyhow::Result<()> {
+        let Some(incoming) = self.streams.get_mut(&data.stream) else {
+            bail!("data for stream {}, which is not open", data.stream);
+        };
+        let records = data.bytes.as_ref();
+        incoming
+            .log
+            .append(incoming.offset, records)
+            .with_context(|| format!("keep the log of command {}", incoming.command))?;
+        incoming.offset += records.len() as u64;
+        self.reply(&StreamCredit { stream: data.stream, bytes: records.len() as u64 }).await
+    }
+}
+
+fn translate(reports: Vec<Report>) -> anyhow::Result<Vec<ToMaster>> {
+    reports.into_iter().map(|report| Ok(wire::report_from_wire(report)?)).collect()
+}
+
+/// Writes orders and replies; orders first, so that a flood of logs never holds up a stop.
+async fn write_out(
+    mut write: OwnedWriteHalf,
+    mut orders: mpsc::Receiver<ToSession>,
+    mut replies: mpsc::Receiver<Vec<u8>>,
+) -> anyhow::Result<()> {
+    let mut buffer = Vec::with_capacity(16 * 1024);
+    let mut pings = tokio::time::interval(Duration::from_millis(limits::PING_MS));
+    let mut nonce = 0;
+    loop {
+        // All branches are cancel-safe.
+        tokio::select! {
+            biased;
+            Some(order) = orders.recv() => buffer.extend(encode_order(order)?),
+            Some(reply) = replies.recv() => buffer.extend(reply),
+            _ = pings.tick() => {
+                nonce += 1;
+                buffer.extend(encode(&Ping { nonce })?);
+            }
+            else => return Ok(()),
+        }
+        while let Ok(order) = orders.try_recv() {
+            buffer.extend(encode_order(order)?);
+        }
+        while let Ok(reply) = replies.try_recv() {
+            buffer.extend(reply);
+        }
+        write.write_all(&buffer).await.context("write to the worker")?;
+        buffer.clear();
+    }
+}
+
+fn encode_order(order: ToSession) -> anyhow::Result<Vec<u8>> {
+    Ok(match order {
+        ToSession::Start(start) => encode(&*start)?,
+        ToSession::Stop(stop) => encode(&stop)?,
+        ToSession::FinalAck(ack) => encode(&ack)?,
+    })
+}
