@@ -1,2 +1,53 @@
-//! (placeholder)
-fn main() {}
+//! `cargo xtask …`: everything a developer runs, without further tools.
+//!
+//! One file per task: `test` is what CI runs, `tidy` checks the rules no compiler checks, `demo`
+//! shows the product, `bench` measures it.
+
+mod cargo;
+mod debian;
+mod hooks;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Yardmaster's own tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Formatter, tidy, clippy and every test; installs what the tests need where it can.
+    Test,
+    /// Check crate edges and the rules of style that no compiler checks.
+    Tidy,
+    /// Make git run formatter and tidy before each commit.
+    Hooks,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Test => test::main(),
+        Task::Tidy => tidy::main(),
+        Task::Hooks => hooks::main(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes a line to whoever runs the task.
+#[expect(clippy::print_stdout, reason = "a task speaks to whoever runs it")]
+fn say(line: &str) {
+    println!("{line}");
+}
