@@ -1,0 +1,23 @@
+//! `worker check`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::{EXIT_CONFIG, complain, print, show};
+use crate::settings;
+
+pub(super) fn main(config: &Path, json: bool) -> ExitCode {
+    let loaded = match settings::load(config) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            complain(&format!("read {}: {error}", config.display()));
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    if json {
+        print(&format!("{}\n", config::to_json(&loaded.problems, &loaded.files)));
+    } else {
+        show(&loaded.problems, &loaded.files);
+    }
+    if loaded.settings.is_some() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) }
+}

@@ -1,0 +1,105 @@
+//! The command line of `worker`, one file per command.
+
+mod check;
+mod run;
+mod status;
+mod stop;
+
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use config::{Diagnostic, SourceFile, Style};
+
+use crate::git_step;
+use crate::settings::{self, Settings};
+
+/// Exit codes of `sysexits.h`: nobody answers, try again later, a configuration that cannot be
+/// used.
+const EXIT_UNAVAILABLE: u8 = 69;
+const EXIT_SOFTWARE: u8 = 70;
+const EXIT_TEMPORARY: u8 = 75;
+const EXIT_CONFIG: u8 = 78;
+
+/// Yardmaster's worker: runs the commands of a master on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "worker", version, about)]
+struct Arguments {
+    /// The configuration.
+    #[arg(long, global = true, default_value = "/etc/yardmaster/worker.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon; the default.
+    Run,
+    /// Check the configuration and say everything that is wrong with it.
+    Check {
+        /// Diagnostics as JSON, as editors know them.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show whether the daemon is attached and what it runs.
+    Status {
+        /// One JSON object instead of lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// End the daemon; commands keep running and are found again by the next one.
+    Stop {
+        /// End all commands too: SIGTERM first, SIGKILL to what is left.
+        #[arg(long)]
+        kill: bool,
+    },
+    /// What a git step runs.
+    #[command(hide = true)]
+    GitStep(git_step::Options),
+}
+
+/// Runs the command line.
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = &arguments.config;
+    match &arguments.command {
+        None | Some(Command::Run) => run::main(config),
+        Some(Command::Check { json }) => check::main(config, *json),
+        Some(Command::Status { json }) => status::main(config, *json),
+        Some(Command::Stop { kill }) => stop::main(config, *kill),
+        Some(Command::GitStep(options)) => git_step::main(options),
+    }
+}
+
+/// Reads the configuration, or says everything that is wrong with it.
+fn settings(config: &Path) -> Result<Settings, ExitCode> {
+    let loaded = settings::load(config).map_err(|error| {
+        complain(&format!("read {}: {error}; name the file by --config", config.display()));
+        ExitCode::from(EXIT_CONFIG)
+    })?;
+    if !loaded.problems.is_empty() {
+        show(&loaded.problems, &loaded.files);
+    }
+    loaded.settings.ok_or(ExitCode::from(EXIT_CONFIG))
+}
+
+fn show(problems: &[Diagnostic], files: &[SourceFile]) {
+    let style = if io::stderr().is_terminal() { Style::Coloured } else { Style::Plain };
+    write_to(&mut io::stderr(), &config::render(problems, files, style));
+}
+
+/// Says one line about why it is not going on.
+fn complain(text: &str) {
+    write_to(&mut io::stderr(), &format!("worker: {text}\n"));
+}
+
+fn print(text: &str) {
+    write_to(&mut io::stdout(), text);
+}
+
+fn write_to(to: &mut impl io::Write, text: &str) {
+    // Whoever reads it may have left, as `head` does.
+    drop(to.write_all(text.as_bytes()).and_then(|()| to.flush()));
+}

@@ -1,0 +1,149 @@
+//! The daemon's side of the control socket.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::{Status, Wish, address};
+use crate::daemon::Event;
+use crate::link::LinkState;
+use crate::tasks::Tasks;
+
+/// Connections at once.
+const MOST: usize = 16;
+/// Longest question, in bytes.
+const QUESTION_BYTES: u64 = 64;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// After an accept that failed for want of descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// The socket, bound.
+#[derive(Debug)]
+pub(crate) struct Server {
+    listener: UnixListener,
+    desk: Arc<Desk>,
+}
+
+/// What answers need.
+#[derive(Debug)]
+struct Desk {
+    name: String,
+    data: String,
+    max_builds: u32,
+    link: watch::Receiver<LinkState>,
+    daemon: mpsc::Sender<Event>,
+    end: CancellationToken,
+}
+
+impl Server {
+    /// Binds the socket of a data directory whose lock is held, so an old socket is nobody's.
+    ///
+    /// # Errors
+    /// When the directory does not take a socket.
+    pub(crate) fn bind(
+        data: &Path,
+        name: String,
+        max_builds: u32,
+        link: watch::Receiver<LinkState>,
+        daemon: mpsc::Sender<Event>,
+        end: CancellationToken,
+    ) -> io::Result<Self> {
+        let (_folder, path) = address(data)?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        let data = data.display().to_string();
+        Ok(Self { listener, desk: Arc::new(Desk { name, data, max_builds, link, daemon, end }) })
+    }
+
+    /// Answers until the tasks are told to end.
+    pub(crate) async fn run(self, tasks: Tasks) {
+        let places = Arc::new(Semaphore::new(MOST));
+        loop {
+            // Both branches are cancel-safe.
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = tasks.end().cancelled() => return,
+            };
+            match (accepted, places.clone().try_acquire_owned()) {
+                (Ok((socket, _)), Ok(place)) => {
+                    let desk = self.desk.clone();
+                    tasks.spawn("control connection", async move {
+                        if let Err(error) = desk.serve(socket).await {
+                            debug!("control connection: {error}");
+                        }
+                        drop(place);
+                    });
+                }
+                // Nobody has sixteen questions at once; the caller sees its connection close.
+                (Ok(_), Err(_full)) => {}
+                (Err(error), _) => {
+                    warn!("accept a control connection: {error}");
+                    sleep(BREATH).await;
+                }
+            }
+        }
+    }
+}
+
+impl Desk {
+    async fn serve(&self, mut socket: UnixStream) -> io::Result<()> {
+        let caller = socket.peer_cred()?.uid();
+        if caller != 0 && caller != rustix::process::geteuid().as_raw() {
+            warn!(uid = caller, "refused a control connection of another user");
+            return Ok(());
+        }
+        let Some(wish) = question(&mut socket).await? else { return Ok(()) };
+        let Some(status) = self.status().await else { return Ok(()) };
+        let mut line = serde_json::to_vec(&status).map_err(io::Error::other)?;
+        line.push(b'\n');
+        socket.write_all(&line).await?;
+        match wish {
+            Wish::Status => return Ok(()),
+            Wish::Stop => {
+                info!("asked to stop; commands go on");
+                self.end.cancel();
+            }
+            // A daemon that is stopping already will not hear it; the caller sees it go.
+            Wish::Kill => drop(self.daemon.send(Event::EndAll).await),
+        }
+        self.end.cancelled().await;
+        Ok(())
+    }
+
+    async fn status(&self) -> Option<Status> {
+        let (reply, census) = oneshot::channel();
+        self.daemon.send(Event::Count(reply)).await.ok()?;
+        let census = census.await.ok()?;
+        Some(Status {
+            name: self.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            data: self.data.clone(),
+            master: self.link.borrow().clone(),
+            max_builds: self.max_builds,
+            running: census.running,
+            waiting: census.waiting,
+        })
+    }
+}
+
+async fn question(socket: &mut UnixStream) -> io::Result<Option<Wish>> {
+    let mut line = String::new();
+    let mut reader = BufReader::new(socket.take(QUESTION_BYTES));
+    timeout(PATIENCE, reader.read_line(&mut line)).await??;
+    Ok(Wish::from_word(line.trim()))
+}

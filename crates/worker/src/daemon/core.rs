@@ -1,0 +1,292 @@
+//! The loop: event in, `attempt` decides, act.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use attempt::worker::{Input, Output, Worker};
+use attempt::{CommandId, LostReason, Outcome, Stamp, StopOrder, ToMaster};
+use proto::message::command::Start;
+use shim::{EventChannel, Request, SpawnError, SpoolError, SpoolRoot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{debug, error, info, warn};
+
+use super::event::{Census, Event, Unwelcome};
+use super::recover::{Recovered, spool_id};
+use super::spawners::Spawners;
+use super::supervise::Watch;
+use super::tails::{Tail, Tails};
+use crate::exec::{self, OrderError, Workshop};
+use crate::link::{Link, ToLink, command_from_wire, start_from_wire};
+use crate::tasks::{Tasks, blocking};
+
+/// Requests a supervisor has not taken yet.
+const REQUESTS: usize = 64;
+/// SIGTERM and a moment, for `stop --kill`.
+const END_ALL: StopOrder = StopOrder { signal: 15, grace_ms: 5_000 };
+
+/// What the loop works with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub spool: Arc<SpoolRoot>,
+    pub spawners: Spawners,
+    pub workshop: Workshop,
+    pub tasks: Tasks,
+    /// The loop's own queue, for those who report to it.
+    pub events: mpsc::Sender<Event>,
+}
+
+/// The owner of all commands.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    parts: Parts,
+    worker: Worker,
+    tails: watch::Sender<Tails>,
+    link: Option<Link>,
+    /// The line to each command that runs.
+    running: BTreeMap<CommandId, mpsc::Sender<Request>>,
+    is_ending_all: bool,
+}
+
+/// Why a command was not started. Nothing was run but where the spool says so.
+#[derive(Debug, thiserror::Error)]
+enum LaunchError {
+    #[error("{0}")]
+    Order(#[from] OrderError),
+    #[error("{}", with_source(.0))]
+    Spool(#[from] SpoolError),
+    #[error("{}", with_source(.0))]
+    Spawn(#[from] SpawnError),
+}
+
+fn with_source(error: &(impl std::error::Error + 'static)) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
+impl Daemon {
+    /// Takes over what was recovered. Has to be called within the runtime: adopted commands are
+    /// watched from now on.
+    pub(crate) fn new(parts: Parts, recovered: Recovered) -> Self {
+        let Recovered { worker, outputs, tails } = recovered;
+        let tails = watch::Sender::new(tails);
+        let mut daemon = Self {
+            parts,
+            worker,
+            tails,
+            link: None,
+            running: BTreeMap::new(),
+            is_ending_all: false,
+        };
+        daemon.perform(outputs, None);
+        daemon
+    }
+
+    /// Returns where to read how far the logs are.
+    pub(crate) fn tails(&self) -> watch::Receiver<Tails> {
+        self.tails.subscribe()
+    }
+
+    /// Runs until the tasks are told to end, or until everything has ended that should.
+    pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Event>) {
+        let end = self.parts.tasks.end().clone();
+        loop {
+            // Both branches are cancel-safe.
+            let event = tokio::select! {
+                Some(event) = events.recv() => event,
+                () = end.cancelled() => return,
+            };
+            self.handle(event).await;
+            if self.is_ending_all && self.worker.running() == 0 {
+                info!("all commands have ended");
+                end.cancel();
+                return;
+            }
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Welcomed { stamp, link, reply } => self.welcomed(stamp, link, reply).await,
+            Event::Disconnected => {
+                self.link = None;
+                self.input(Input::Disconnected);
+            }
+            Event::Start(start) => self.start(&start),
+            Event::Order(order) => self.input(Input::Message(order)),
+            Event::Started(command) => self.input(Input::Started(command)),
+            Event::Ended { command, outcome, log_bytes } => {
+                self.ended(command, outcome, log_bytes);
+            }
+            Event::Count(reply) => {
+                let running = self.worker.running();
+                let waiting = self.worker.report().len() - running;
+                // Whoever asked may have left.
+                reply.send(Census { running, waiting }).ok();
+            }
+            Event::EndAll => self.end_all(),
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let outputs = self.worker.handle(input);
+        self.perform(outputs, None);
+    }
+
+    async fn welcomed(
+        &mut self,
+        stamp: Stamp,
+        link: Link,
+        reply: oneshot::Sender<Result<Vec<ToMaster>, Unwelcome>>,
+    ) {
+        let before = self.worker.clone();
+        let outputs = self.worker.handle(Input::Welcomed(stamp));
+        let verdict = match outputs.as_slice() {
+            [Output::RefuseMaster { seen }, ..] => Err(Unwelcome::Older { seen: *seen }),
+            [Output::RememberEpoch(epoch), ..] => self.remember(*epoch).await,
+            _ => Ok(()),
+        };
+        // Where nobody waits for the answer the connection has ended already.
+        drop(match verdict {
+            Ok(()) => {
+                self.link = Some(link);
+                reply.send(Ok(self.worker.report()))
+            }
+            Err(unwelcome) => {
+                self.worker = before;
+                reply.send(Err(unwelcome))
+            }
+        });
+    }
+
+    /// Stores an epoch, before anything of that master is believed.
+    async fn remember(&self, epoch: i64) -> Result<(), Unwelcome> {
+        let spool = self.parts.spool.clone();
+        blocking(move || spool.set_epoch(epoch))
+            .await
+            .map_err(|error| Unwelcome::Unstored { why: with_source(&error) })
+    }
+
+    fn start(&mut self, start: &Start) {
+        let command = command_from_wire(start.command);
+        if self.is_ending_all {
+            // Nothing is answered: the master sees that it never ran and sends it again.
+            info!(command.id = %command, "left a new command to the next run of this worker");
+            return;
+        }
+        let outputs = self.worker.handle(Input::Message(start_from_wire(start)));
+        self.perform(outputs, Some(start));
+    }
+
+    /// Does what the worker's half decided, in its order. `start` is what a `Run` is about.
+    fn perform(&mut self, outputs: Vec<Output>, start: Option<&Start>) {
+        for output in outputs {
+            match output {
+                // Both are about a welcome, and done there.
+                Output::RememberEpoch(_) | Output::RefuseMaster { .. } => {}
+                Output::Run(command) => match start {
+                    Some(start) => self.launch(command, start),
+                    None => error!(command.id = %command, "a command without its order"),
+                },
+                Output::Adopt(command) => self.watch(command, None),
+                Output::Stop(command, order) => self.stop(command, order),
+                Output::Delete(command) => self.delete(command),
+                Output::Send(report) => self.tell(ToLink::Report(report)),
+            }
+        }
+    }
+
+    fn launch(&mut self, command: CommandId, start: &Start) {
+        let outcome = match self.try_launch(command, start) {
+            Ok(channel) => {
+                self.set_tail(command, Tail::default());
+                self.tell(ToLink::Stream(command));
+                self.watch(command, Some(channel));
+                return;
+            }
+            Err(LaunchError::Spool(SpoolError::Exists { .. })) => {
+                // Its directory is there, so it may have run: the safe word is `lost`.
+                Outcome::Lost(LostReason::Supervisor)
+            }
+            Err(error) => Outcome::NotStarted(error.to_string()),
+        };
+        self.ended(command, outcome, 0);
+    }
+
+    fn try_launch(
+        &mut self,
+        command: CommandId,
+        start: &Start,
+    ) -> Result<EventChannel, LaunchError> {
+        let spec = exec::spec(start, &self.parts.workshop)?;
+        let created = self.parts.spool.create(spool_id(command), &spec)?;
+        let channel = self.parts.spawners.spawn(created)?;
+        let (program, builder) = (start.program, &start.builder);
+        info!(
+            command.id = %command, builder = %builder, slot = start.slot, %program,
+            variables = %exec::names(&spec), "started a command"
+        );
+        Ok(channel)
+    }
+
+    fn watch(&mut self, command: CommandId, channel: Option<EventChannel>) {
+        let (requests, receiver) = mpsc::channel(REQUESTS);
+        self.running.insert(command, requests);
+        let watch = Watch {
+            command,
+            spool: self.parts.spool.clone(),
+            requests: receiver,
+            tails: self.tails.clone(),
+            daemon: self.parts.events.clone(),
+            end: self.parts.tasks.end().clone(),
+        };
+        self.parts.tasks.spawn("watch a command", watch.run(channel));
+    }
+
+    fn stop(&self, command: CommandId, order: StopOrder) {
+        let StopOrder { signal, grace_ms } = order;
+        debug!(command.id = %command, signal, grace_ms, "stopping a command");
+        let request = Request::Stop { signal, grace_ms };
+        let sent = self.running.get(&command).map(|line| line.try_send(request));
+        if !matches!(sent, Some(Ok(()))) {
+            warn!(command.id = %command, "a command does not take requests; its end is awaited");
+        }
+    }
+
+    fn ended(&mut self, command: CommandId, outcome: Outcome, log_bytes: u64) {
+        info!(command.id = %command, log_bytes, "command ended: {outcome}");
+        self.running.remove(&command);
+        let tail = Tail { bytes: log_bytes, end: Some(log_bytes) };
+        self.set_tail(command, tail);
+        self.input(Input::Ended { command, outcome, log_bytes });
+    }
+
+    fn set_tail(&self, command: CommandId, tail: Tail) {
+        self.tails.send_modify(|tails| {
+            tails.insert(command, tail);
+        });
+    }
+
+    fn delete(&self, command: CommandId) {
+        self.tails.send_if_modified(|tails| tails.remove(&command).is_some());
+        let spool = self.parts.spool.clone();
+        self.parts.tasks.spawn("forget a command", async move {
+            // What is left after an error is reported again after the next start.
+            if let Err(error) = blocking(move || spool.remove(spool_id(command))).await {
+                warn!(command.id = %command, "forget a command: {}", with_source(&error));
+            }
+        });
+    }
+
+    fn tell(&self, word: ToLink) {
+        if let Some(link) = &self.link {
+            link.tell(word);
+        }
+    }
+
+    fn end_all(&mut self) {
+        self.is_ending_all = true;
+        info!(running = self.worker.running(), "ending all commands");
+        for command in self.running.keys() {
+            self.stop(*command, END_ALL);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What the daemon's loop hears.
+
+use attempt::{CommandId, Outcome, Stamp, ToMaster, ToWorker};
+use proto::message::command::Start;
+use tokio::sync::oneshot;
+
+use crate::link::Link;
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A master accepted the connection. The answer is every command there is.
+    Welcomed {
+        stamp: Stamp,
+        link: Link,
+        reply: oneshot::Sender<Result<Vec<ToMaster>, Unwelcome>>,
+    },
+    Disconnected,
+    /// The master wants a command to run.
+    Start(Box<Start>),
+    /// The master wants something else.
+    Order(ToWorker),
+    /// A command's process exists.
+    Started(CommandId),
+    /// A command's end is known and its tree is gone.
+    Ended {
+        command: CommandId,
+        outcome: Outcome,
+        log_bytes: u64,
+    },
+    /// Somebody on this machine asks how many commands there are.
+    Count(oneshot::Sender<Census>),
+    /// Somebody on this machine wants all commands ended, and the daemon after them.
+    EndAll,
+}
+
+/// Why a master that accepted this worker is left again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unwelcome {
+    #[error("a later master of epoch {seen} was here; is this an old one that should be off?")]
+    Older { seen: i64 },
+    #[error("the epoch of the master cannot be stored: {why}")]
+    Unstored { why: String },
+}
+
+/// How many commands there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Census {
+    pub running: usize,
+    /// Ended, and not yet forgotten because the master does not have everything.
+    pub waiting: usize,
+}

@@ -1,0 +1,135 @@
+//! What the spool says after a restart.
+
+use attempt::worker::{Found, Output, Worker};
+use attempt::{CommandId, LostReason, Outcome};
+use shim::{SpoolError, SpoolRoot};
+use tracing::{error, info};
+
+use super::tails::{Tail, Tails, output_bytes};
+
+/// The worker's half, as it was before the restart, and what to do first.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(super) worker: Worker,
+    pub(super) outputs: Vec<Output>,
+    pub(super) tails: Tails,
+}
+
+/// Translates an id to the spool's.
+pub(crate) fn spool_id(command: CommandId) -> shim::CommandId {
+    let counter = u64::from_ne_bytes(command.counter.to_ne_bytes());
+    shim::CommandId((u128::from(command.incarnation) << 64) | u128::from(counter))
+}
+
+fn from_spool_id(id: shim::CommandId) -> CommandId {
+    let bytes = id.0.to_be_bytes();
+    let (mut incarnation, mut counter) = ([0; 8], [0; 8]);
+    incarnation.copy_from_slice(&bytes[..8]);
+    counter.copy_from_slice(&bytes[8..]);
+    CommandId { incarnation: u64::from_be_bytes(incarnation), counter: i64::from_be_bytes(counter) }
+}
+
+/// Reads the whole spool. Kills what supervisors left behind that are gone, which may take
+/// seconds.
+///
+/// # Errors
+/// When the spool cannot be read.
+pub(crate) fn recover(spool: &SpoolRoot) -> Result<Recovered, SpoolError> {
+    let mut tails = Tails::new();
+    let mut commands = Vec::new();
+    for id in spool.list()? {
+        let command = from_spool_id(id);
+        let found = found(spool, id);
+        match &found {
+            Found::NeverRan => {}
+            Found::Alive => {
+                let bytes = output_bytes(&spool.directory(id));
+                tails.insert(command, Tail { bytes, end: None });
+            }
+            Found::Ended { log_bytes, .. } => {
+                tails.insert(command, Tail { bytes: *log_bytes, end: Some(*log_bytes) });
+            }
+        }
+        commands.push((command, found));
+    }
+    let (worker, outputs) = Worker::recover(spool.epoch()?, commands);
+    let (running, known) = (worker.running(), worker.report().len());
+    if known > 0 {
+        info!(running, ended = known - running, "found commands of an earlier run in the spool");
+    }
+    Ok(Recovered { worker, outputs, tails })
+}
+
+fn found(spool: &SpoolRoot, id: shim::CommandId) -> Found {
+    match look(spool, id) {
+        Ok(Seen::NeverRan) => Found::NeverRan,
+        Ok(Seen::Alive) => Found::Alive,
+        Ok(Seen::Ended { outcome, log_bytes }) => Found::Ended { outcome, log_bytes },
+        Err(error) => {
+            // It may have run: only its end can be reported.
+            error!(command.id = %id, "read what became of a command: {error}");
+            shim::sweep(id, None);
+            Found::Ended { outcome: Outcome::Lost(LostReason::Supervisor), log_bytes: 0 }
+        }
+    }
+}
+
+/// What became of a command.
+pub(super) enum Seen {
+    NeverRan,
+    Alive,
+    Ended { outcome: Outcome, log_bytes: u64 },
+}
+
+/// Reads a command's directory. Where the supervisor is gone, so is the tree afterwards.
+pub(super) fn look(spool: &SpoolRoot, id: shim::CommandId) -> Result<Seen, SpoolError> {
+    Ok(match spool.inspect(id)? {
+        shim::Found::NeverRan => Seen::NeverRan,
+        shim::Found::Alive => Seen::Alive,
+        shim::Found::Exited(exit) => {
+            Seen::Ended { outcome: outcome(exit.outcome), log_bytes: exit.log_bytes }
+        }
+        shim::Found::SupervisorLost { started } => {
+            let swept = shim::sweep(id, started.as_ref());
+            if !swept.survivors.is_empty() {
+                error!(command.id = %id, pids = ?swept.survivors, "processes that cannot be killed");
+            }
+            lost(spool, id, LostReason::Supervisor)
+        }
+        shim::Found::Rebooted => lost(spool, id, LostReason::Reboot),
+    })
+}
+
+fn lost(spool: &SpoolRoot, id: shim::CommandId, reason: LostReason) -> Seen {
+    let log_bytes = spool.output(id).measure().unwrap_or_else(|error| {
+        error!(command.id = %id, "measure the log of a command: {error}");
+        0
+    });
+    Seen::Ended { outcome: Outcome::Lost(reason), log_bytes }
+}
+
+fn outcome(outcome: shim::Outcome) -> Outcome {
+    match outcome {
+        shim::Outcome::Exited(code) => Outcome::Exited(code),
+        shim::Outcome::Signal(number) => Outcome::Signal(number),
+        shim::Outcome::Timeout => Outcome::Timeout,
+        shim::Outcome::NotStarted(why) => Outcome::NotStarted(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_the_same_on_both_sides() {
+        for command in [
+            CommandId { incarnation: 0, counter: 0 },
+            CommandId { incarnation: u64::MAX, counter: -1 },
+            CommandId { incarnation: 0x0123_4567_89ab_cdef, counter: i64::MAX },
+        ] {
+            assert_eq!(from_spool_id(spool_id(command)), command);
+            assert_eq!(spool_id(command).to_string(), command.to_string());
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Watches one command: passes requests to its supervisor, hears its events, finds its end.
+//!
+//! Events are hints; when the supervisor's socket ends, the spool says what became of the
+//! command.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use attempt::{CommandId, Outcome};
+use shim::{EventChannel, Frames, Request, SpoolRoot};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use super::event::Event;
+use super::recover::{Seen, look, spool_id};
+use super::tails::{Tails, output_bytes};
+use crate::tasks::blocking;
+
+/// Before a living supervisor that cannot be reached is looked at again. It is about to end, or
+/// about to listen.
+const PAUSE: Duration = Duration::from_millis(5);
+/// It stays out of reach: something is wrong with the machine.
+const LONG_PAUSE: Duration = Duration::from_secs(1);
+
+/// What watching one command needs.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) command: CommandId,
+    pub(super) spool: Arc<SpoolRoot>,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) tails: watch::Sender<Tails>,
+    pub(super) daemon: mpsc::Sender<Event>,
+    pub(super) end: CancellationToken,
+}
+
+/// The daemon is stopping; the command goes on.
+struct Stopping;
+
+impl Watch {
+    /// Watches to the command's end, which is reported, or until the daemon stops.
+    pub(super) async fn run(mut self, channel: Option<EventChannel>) {
+        let Ok((outcome, log_bytes)) = self.watch(channel).await else { return };
+        let command = self.command;
+        let ended = Event::Ended { command, outcome, log_bytes };
+        // A daemon that is stopping finds it in the spool next time.
+        drop(self.daemon.send(ended).await);
+    }
+
+    async fn watch(
+        &mut self,
+        mut channel: Option<EventChannel>,
+    ) -> Result<(Outcome, u64), Stopping> {
+        let mut pause = PAUSE;
+        loop {
+            if let Some(channel) = channel.take() {
+                self.follow(channel).await?;
+                pause = PAUSE;
+            }
+            match self.look().await {
+                Some(Seen::Ended { outcome, log_bytes }) => return Ok((outcome, log_bytes)),
+                Some(Seen::NeverRan) => {
+                    let why = "its supervisor did not start; the worker's log says why";
+                    return Ok((Outcome::NotStarted(why.to_owned()), 0));
+                }
+                Some(Seen::Alive) => channel = self.adopt().await,
+                None => pause = LONG_PAUSE,
+            }
+            if channel.is_none() {
+                tokio::select! {
+                    () = sleep(pause) => pause = (pause * 2).min(LONG_PAUSE),
+                    () = self.end.cancelled() => return Err(Stopping),
+                }
+            }
+        }
+    }
+
+    async fn look(&self) -> Option<Seen> {
+        let (spool, id) = (self.spool.clone(), spool_id(self.command));
+        match blocking(move || look(&spool, id)).await {
+            Ok(seen) => Some(seen),
+            Err(error) => {
+                error!(command.id = %self.command, "read what became of a command: {error}");
+                None
+            }
+        }
+    }
+
+    async fn adopt(&self) -> Option<EventChannel> {
+        let directory = self.spool.directory(spool_id(self.command));
+        let connect = move || (EventChannel::adopt(&directory), output_bytes(&directory));
+        let (channel, bytes) = blocking(connect).await;
+        match channel {
+            Ok(channel) => {
+                debug!(command.id = %self.command, "adopted a command");
+                self.grown(bytes);
+                Some(channel)
+            }
+            Err(error) => {
+                debug!(command.id = %self.command, "reach the supervisor of a command: {error}");
+                None
+            }
+        }
+    }
+
+    /// Listens until the supervisor says that the command has ended, or is gone itself.
+    async fn follow(&mut self, channel: EventChannel) -> Result<(), Stopping> {
+        match self.talk(channel).await {
+            Ok(Heard::End) => Ok(()),
+            Ok(Heard::Stopping) => Err(Stopping),
+            Err(error) => {
+                warn!(command.id = %self.command, "talk to the supervisor of a command: {error}");
+                Ok(())
+            }
+        }
+    }
+
+    async fn talk(&mut self, channel: EventChannel) -> io::Result<Heard> {
+        channel.0.set_nonblocking(true)?;
+        let mut socket = UnixStream::from_std(channel.0)?;
+        let mut frames = Frames::default();
+        let mut bytes = [0; 1024];
+        loop {
+            // All branches are cancel-safe: reading takes nothing where another branch won.
+            let woken = tokio::select! {
+                count = socket.read(&mut bytes) => Woken::Bytes(count?),
+                Some(request) = self.requests.recv() => Woken::Request(request),
+                () = self.end.cancelled() => return Ok(Heard::Stopping),
+            };
+            match woken {
+                Woken::Bytes(0) => return Ok(Heard::End),
+                Woken::Bytes(count) => frames.push(&bytes[..count]),
+                Woken::Request(request) => {
+                    let frame = request.encode();
+                    // A supervisor that is gone is noticed by reading. A frame cut off by the
+                    // end of the daemon is one the supervisor never sees whole.
+                    tokio::select! {
+                        written = socket.write_all(&frame) => drop(written),
+                        () = self.end.cancelled() => return Ok(Heard::Stopping),
+                    }
+                }
+            }
+            while let Some(event) = frames.next_event().map_err(io::Error::other)? {
+                match event {
+                    shim::Event::Started => self.started().await,
+                    shim::Event::Output { log_bytes } => self.grown(log_bytes),
+                    shim::Event::Exited => return Ok(Heard::End),
+                }
+            }
+        }
+    }
+
+    async fn started(&self) {
+        // A daemon that is stopping does not need to know.
+        drop(self.daemon.send(Event::Started(self.command)).await);
+    }
+
+    fn grown(&self, bytes: u64) {
+        self.tails.send_if_modified(|tails| {
+            let Some(tail) = tails.get_mut(&self.command) else { return false };
+            let is_news = tail.end.is_none() && bytes > tail.bytes;
+            tail.bytes = tail.bytes.max(bytes);
+            is_news
+        });
+    }
+}
+
+/// What woke a talk.
+enum Woken {
+    Bytes(usize),
+    Request(Request),
+}
+
+/// Why a talk ended.
+enum Heard {
+    End,
+    Stopping,
+}

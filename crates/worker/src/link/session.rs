@@ -1,0 +1,319 @@
+//! The life of a connection: attach, then orders in, reports and logs out, until it breaks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use attempt::{CommandId, Stamp, ToMaster};
+use futures_util::StreamExt as _;
+use proto::codec::CodecError;
+use proto::message::command::{Attach, Attached, FinalAck, LogPosition, Start, Stop};
+use proto::message::hello::{Ping, Pong, Refusal, Welcome};
+use proto::message::stream::{StreamCredit, StreamData, StreamOpen};
+use proto::{Frame, Message, encode, limits};
+use shim::OutputReader;
+use tokio::sync::mpsc::OwnedPermit;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::handshake::{Connected, Frames};
+use super::run::Links;
+use super::streams::{Streams, Turn};
+use super::writer::{self, Outbox};
+use super::{Link, ToLink, facts, wire};
+use crate::daemon::{Event, Tails, spool_id};
+use crate::tasks::blocking;
+
+const SILENCE: Duration = Duration::from_millis(limits::SILENCE_MS);
+
+/// Runs a connection to its end. Cancelling the token ends it in good order.
+pub(super) async fn run(
+    connected: Connected,
+    links: &Links,
+    end: &CancellationToken,
+    on_attached: impl FnOnce(),
+) -> anyhow::Result<()> {
+    let Connected { mut frames, socket, welcome } = connected;
+    let close = end.child_token();
+    let (outbox, mut writer) = writer::pair(socket);
+    let (link, words) = Link::new(close.clone());
+    let reports = introduce(links, &welcome, link).await?;
+    let mut session = Session::new(links, outbox, words, &reports);
+    session.control(&attach(links, &reports))?;
+    let outcome = tokio::select! {
+        // Dropping either half loses nothing: the next connection begins with everything.
+        outcome = session.run(&mut frames, &close, on_attached) => outcome,
+        outcome = writer.run() => outcome,
+    };
+    session.last_words();
+    drop(session);
+    if outcome.is_ok() {
+        writer.finish().await;
+    }
+    // Where the daemon is gone there is nobody to tell.
+    drop(links.daemon.send(Event::Disconnected).await);
+    outcome
+}
+
+/// Makes the connection known to the daemon, which answers with every command it has.
+async fn introduce(links: &Links, welcome: &Welcome, link: Link) -> anyhow::Result<Vec<ToMaster>> {
+    let stamp = Stamp { epoch: welcome.epoch, session: welcome.session };
+    let (reply, answer) = oneshot::channel();
+    let event = Event::Welcomed { stamp, link, reply };
+    links.daemon.send(event).await.map_err(|_gone| anyhow!("the daemon is stopping"))?;
+    let answer = answer.await.context("the daemon is stopping")?;
+    answer.with_context(|| format!("leave a master of epoch {}", welcome.epoch))
+}
+
+fn attach(links: &Links, reports: &[ToMaster]) -> Attach {
+    Attach {
+        boot_id: shim::boot_id(),
+        spool_id: links.spool.spool_id().to_owned(),
+        max_builds: links.max_builds,
+        facts: facts::read(),
+        commands: reports.iter().map(wire::report_to_wire).collect(),
+    }
+}
+
+/// What woke the session.
+enum Woken {
+    Closed,
+    Silent,
+    Ping,
+    Word(Option<ToLink>),
+    Frame(Option<Result<Frame, CodecError>>),
+    Grown,
+    Room(OwnedPermit<Vec<u8>>),
+}
+
+struct Session<'a> {
+    links: &'a Links,
+    outbox: Outbox,
+    words: mpsc::Receiver<ToLink>,
+    tails: watch::Receiver<Tails>,
+    streams: Streams,
+    readers: BTreeMap<u32, OutputReader>,
+    /// Reported at the beginning; the master has yet to say from where it wants their logs.
+    unplaced: BTreeSet<CommandId>,
+    is_attached: bool,
+    pings: Interval,
+    nonce: u64,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        links: &'a Links,
+        outbox: Outbox,
+        words: mpsc::Receiver<ToLink>,
+        reports: &[ToMaster],
+    ) -> Self {
+        let period = Duration::from_millis(limits::PING_MS);
+        let mut pings = interval_at(Instant::now() + period, period);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            links,
+            outbox,
+            words,
+            tails: links.tails.clone(),
+            streams: Streams::new(),
+            readers: BTreeMap::new(),
+            unplaced: reports.iter().map(|report| report.command).collect(),
+            is_attached: false,
+            pings,
+            nonce: 0,
+        }
+    }
+
+    async fn run(
+        &mut self,
+        frames: &mut Frames,
+        close: &CancellationToken,
+        on_attached: impl FnOnce(),
+    ) -> anyhow::Result<()> {
+        let mut on_attached = Some(on_attached);
+        let mut deadline = Instant::now() + Duration::from_millis(limits::HANDSHAKE_MS);
+        loop {
+            match self.wait(frames, close, deadline).await {
+                Woken::Closed | Woken::Word(None) => return Ok(()),
+                Woken::Silent if self.is_attached => {
+                    bail!("the master was silent for {} ms", limits::SILENCE_MS)
+                }
+                Woken::Silent => {
+                    bail!(
+                        "the master did not attach this worker within {} ms",
+                        limits::HANDSHAKE_MS
+                    )
+                }
+                Woken::Ping => {
+                    self.nonce += 1;
+                    self.control(&Ping { nonce: self.nonce })?;
+                }
+                Woken::Word(Some(word)) => self.word(word)?,
+                Woken::Frame(None) => bail!("the master closed the connection"),
+                Woken::Frame(Some(frame)) => {
+                    self.frame(frame?).await?;
+                    if self.is_attached {
+                        deadline = Instant::now() + SILENCE;
+                        on_attached.take().into_iter().for_each(|tell| tell());
+                    }
+                }
+                Woken::Grown => self.grown(),
+                Woken::Room(room) => self.send_log(room).await?,
+            }
+        }
+    }
+
+    async fn wait(
+        &mut self,
+        frames: &mut Frames,
+        close: &CancellationToken,
+        deadline: Instant,
+    ) -> Woken {
+        let has_turn = self.streams.has_turn();
+        let data = self.outbox.data.clone();
+        // All branches are cancel-safe: nothing was taken where another branch won.
+        tokio::select! {
+            biased;
+            () = close.cancelled() => Woken::Closed,
+            () = sleep_until(deadline) => Woken::Silent,
+            _ = self.pings.tick() => Woken::Ping,
+            word = self.words.recv() => Woken::Word(word),
+            frame = frames.next() => Woken::Frame(frame),
+            Ok(()) = self.tails.changed() => Woken::Grown,
+            Ok(room) = data.reserve_owned(), if has_turn => Woken::Room(room),
+        }
+    }
+
+    /// Puts a frame before all data. A master that lets thousands of them wait does not read.
+    fn control<M: Message>(&self, message: &M) -> anyhow::Result<()> {
+        let frame = encode(message)?;
+        self.outbox.control.try_send(frame).map_err(|_full| anyhow!("the master does not read"))
+    }
+
+    fn word(&mut self, word: ToLink) -> anyhow::Result<()> {
+        match word {
+            ToLink::Report(report) => self.control(&wire::report_to_wire(&report)),
+            ToLink::Stream(command) => self.open(command, 0),
+        }
+    }
+
+    /// Hands over what the daemon said before the end.
+    fn last_words(&mut self) {
+        while let Ok(word) = self.words.try_recv() {
+            // A connection that has failed has no use for them.
+            drop(self.word(word));
+        }
+    }
+
+    async fn frame(&mut self, frame: Frame) -> anyhow::Result<()> {
+        match frame.kind {
+            // Orders may come before the answer to the attach: both are in order of their kind.
+            Start::KIND => self.order(Event::Start(Box::new(frame.open()?))).await?,
+            Stop::KIND => {
+                let stop: Stop = frame.open()?;
+                self.order(Event::Order(wire::stop_from_wire(&stop))).await?;
+            }
+            FinalAck::KIND => {
+                self.order(Event::Order(wire::final_ack_from_wire(frame.open()?))).await?;
+            }
+            Attached::KIND => {
+                self.is_attached = true;
+                let attached: Attached = frame.open()?;
+                for position in attached.logs {
+                    self.place(position)?;
+                }
+            }
+            StreamCredit::KIND => {
+                let credit: StreamCredit = frame.open()?;
+                self.streams.credited(credit.stream, credit.bytes);
+            }
+            Ping::KIND => {
+                let Ping { nonce } = frame.open()?;
+                self.control(&Pong { nonce })?;
+            }
+            Pong::KIND => {}
+            Refusal::KIND => bail!("refused: {}", frame.open::<Refusal>()?),
+            _ => frame.skip_unknown()?,
+        }
+        Ok(())
+    }
+
+    async fn order(&self, event: Event) -> anyhow::Result<()> {
+        self.links.daemon.send(event).await.map_err(|_gone| anyhow!("the daemon is stopping"))
+    }
+
+    /// The master said from where it wants a log.
+    fn place(&mut self, position: LogPosition) -> anyhow::Result<()> {
+        let command = wire::command_from_wire(position.command);
+        if !self.unplaced.remove(&command) {
+            return Ok(());
+        }
+        self.open(command, position.offset)
+    }
+
+    fn open(&mut self, command: CommandId, offset: u64) -> anyhow::Result<()> {
+        let Some(tail) = self.tails.borrow().get(&command).copied() else { return Ok(()) };
+        match tail.end {
+            Some(end) if offset > end => {
+                warn!(command.id = %command, offset, end, "the master holds more log than there is");
+                return Ok(());
+            }
+            Some(end) if offset == end => return Ok(()),
+            Some(_) | None => {}
+        }
+        let id = self.streams.open(command, offset, tail);
+        let stream = id.ok_or_else(|| anyhow!("every stream of this connection was used"))?;
+        self.readers.insert(stream, self.links.spool.output(spool_id(command)));
+        self.control(&StreamOpen { stream, command: wire::command_to_wire(command), offset })
+    }
+
+    fn grown(&mut self) {
+        let tails = self.tails.borrow_and_update();
+        let streams: Vec<_> = self.streams.commands().collect();
+        for (stream, command) in streams {
+            match tails.get(&command) {
+                Some(tail) => self.streams.grew(stream, *tail),
+                None => self.streams.close(stream),
+            }
+        }
+        drop(tails);
+        self.drop_readers();
+    }
+
+    /// Fills one frame of data from the stream whose turn it is.
+    async fn send_log(&mut self, room: OwnedPermit<Vec<u8>>) -> anyhow::Result<()> {
+        let Some(turn) = self.streams.turn() else { return Ok(()) };
+        let bytes = self.read(turn).await;
+        self.streams.sent(turn.stream, bytes.len() as u64);
+        if !bytes.is_empty() {
+            room.send(encode(&StreamData { stream: turn.stream, bytes: bytes.into() })?);
+        }
+        self.drop_readers();
+        Ok(())
+    }
+
+    async fn read(&mut self, turn: Turn) -> Vec<u8> {
+        let Some(mut reader) = self.readers.remove(&turn.stream) else { return Vec::new() };
+        let Turn { stream, command, offset, most } = turn;
+        let (reader, outcome) = blocking(move || {
+            let outcome = reader.read_at(offset, most);
+            (reader, outcome)
+        })
+        .await;
+        self.readers.insert(stream, reader);
+        outcome.unwrap_or_else(|error| {
+            error!(command.id = %command, offset, "read the log of a command: {error}");
+            Vec::new()
+        })
+    }
+
+    /// Closes the files of streams that are done.
+    fn drop_readers(&mut self) {
+        if self.readers.len() > self.streams.commands().count() {
+            let open: BTreeSet<u32> = self.streams.commands().map(|(id, _)| id).collect();
+            self.readers.retain(|id, _| open.contains(id));
+        }
+    }
+}
