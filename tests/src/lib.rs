@@ -1,1 +1,17 @@
-//! (placeholder)
+//! The harness of the end-to-end tests: real binaries, a master and workers of one's own.
+//!
+//! `Yard` is a folder with a configuration; `Daemon` a running process whose log is read line by
+//! line, so that tests wait for events and never sleep. Nothing outlives its yard: when it is
+//! dropped, every process that belongs to it is ended.
+
+mod binaries;
+mod daemon;
+mod process;
+mod witness;
+mod yard;
+
+pub use binaries::{Binary, binary};
+pub use daemon::Daemon;
+pub use process::{Finished, finish, wait_until};
+pub use witness::Witnesses;
+pub use yard::{Client, Yard};

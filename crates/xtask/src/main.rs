@@ -4,8 +4,11 @@
 //! shows the product, `bench` measures it.
 
 mod cargo;
+mod child;
 mod debian;
+mod demo;
 mod hooks;
+mod release;
 mod test;
 mod tidy;
 
@@ -25,6 +28,12 @@ struct Arguments {
 enum Task {
     /// Formatter, tidy, clippy and every test; installs what the tests need where it can.
     Test,
+    /// Show a master, a worker, a build and a launcher on this machine, until Ctrl-C.
+    Demo {
+        /// Show it and stop; exit 0 if all went well.
+        #[arg(long)]
+        once: bool,
+    },
     /// Check crate edges and the rules of style that no compiler checks.
     Tidy,
     /// Make git run formatter and tidy before each commit.
@@ -34,6 +43,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Test => test::main(),
+        Task::Demo { once } => demo::main(once),
         Task::Tidy => tidy::main(),
         Task::Hooks => hooks::main(),
     };

@@ -1,0 +1,245 @@
+//! A folder with everything one test needs, and the processes that belong to it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::binaries::{Binary, binary};
+use crate::daemon::Daemon;
+use crate::process::{Finished, finish, finish_child};
+use crate::witness::Witnesses;
+
+/// The worker of every yard.
+const WORKER: &str = "w1";
+
+/// One test's place.
+#[derive(Debug)]
+pub struct Yard {
+    folder: TempDir,
+    /// Where the master of this yard last listened for workers.
+    worker_address: Option<String>,
+}
+
+impl Yard {
+    /// Makes a yard whose master is configured by `more`, after the parts every yard has: the
+    /// master itself, a port for workers, the worker group `local` with worker `w1`, and the
+    /// change source `launch`.
+    ///
+    /// # Panics
+    /// When the folder cannot be filled.
+    pub fn new(more: &str) -> Self {
+        // Sockets have short names.
+        let folder =
+            tempfile::Builder::new().prefix("ym").tempdir_in("/tmp").expect("make a folder");
+        let yard = Self { folder, worker_address: None };
+        yard.write_token(WORKER);
+        yard.configure(more);
+        yard
+    }
+
+    /// Writes the master's configuration anew.
+    pub fn configure(&self, more: &str) {
+        self.write("master.toml", &format!("{}{more}", Self::base("")));
+    }
+
+    /// Writes a configuration with another database.
+    pub fn configure_with_state(&self, state: &str, more: &str) {
+        self.write(
+            "master.toml",
+            &format!("{}{more}", Self::base(&format!(", state = \"{state}\""))),
+        );
+    }
+
+    fn base(state: &str) -> String {
+        format!(
+            r#"version = 1
+master = {{ name = "yard", data = "master", control = "control.sock"{state} }}
+worker_port = {{ listen = "127.0.0.1:0", token_file = "tokens" }}
+worker.local = {{ names = ["{WORKER}"], max_builds = 8 }}
+change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], insecure_userns = true }}
+"#
+        )
+    }
+
+    /// Returns a path in the yard.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file of the yard.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
+    }
+
+    /// Returns the witnesses of this yard's commands.
+    pub fn witnesses(&self) -> Witnesses {
+        Witnesses::new(self.path("witnesses"))
+    }
+
+    /// Draws a token and writes it where master and worker look for it.
+    fn write_token(&self, name: &str) {
+        let drawn = finish(Command::new(binary(Binary::Master)).args(["token", name]));
+        let text = drawn.out();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let [token, hash] = lines.as_slice() else { panic!("no token in:\n{text}") };
+        self.write("worker.token", token);
+        fs::set_permissions(self.path("worker.token"), fs::Permissions::from_mode(0o600))
+            .expect("protect the token");
+        self.write("tokens", &format!("{hash}\n"));
+    }
+
+    /// Returns a command of the master's program with this yard's configuration.
+    pub fn master_command(&self) -> Command {
+        let mut command = Command::new(binary(Binary::Master));
+        command.arg("--config").arg(self.path("master.toml")).current_dir(self.folder.path());
+        command
+    }
+
+    /// Starts the master and waits until it is ready.
+    pub fn start_master(&mut self) -> Daemon {
+        let mut daemon = Daemon::start("master", &mut self.master_command());
+        let line = daemon.wait_for("ready: ");
+        let address = line.split("workers ").nth(1).and_then(|rest| rest.split(',').next());
+        self.worker_address = address.map(str::to_owned);
+        daemon
+    }
+
+    /// Starts the worker, with more keys in its configuration.
+    pub fn start_worker(&self, more: &str) -> Daemon {
+        let address = self.worker_address.as_deref().expect("the master was started before");
+        self.write(
+            "worker.toml",
+            &format!(
+                "masters = [\"{address}\"]\nname = \"{WORKER}\"\ntoken = {{ file = \"worker.token\" }}\n\
+                 data = \"worker\"\nmax_builds = 8\nrepositories = {{ allow_local = true }}\n{more}"
+            ),
+        );
+        let mut daemon = Daemon::start("worker", &mut self.worker_command());
+        daemon.wait_for("attached");
+        daemon
+    }
+
+    /// Returns a command of the worker's program with this yard's configuration.
+    pub fn worker_command(&self) -> Command {
+        let mut command = Command::new(binary(Binary::Worker));
+        command.arg("--config").arg(self.path("worker.toml")).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs a command line of the master to its end.
+    pub fn master(&self, arguments: &[&str]) -> Finished {
+        finish(self.master_command().args(arguments))
+    }
+
+    /// Returns a command of the client's program that speaks to this yard's master.
+    pub fn changeport_command(&self) -> Command {
+        let mut command = Command::new(binary(Binary::Changeport));
+        self.speak_to_master(&mut command);
+        command
+    }
+
+    fn speak_to_master(&self, command: &mut Command) {
+        let address = format!("unix:{}", self.path("change.sock").display());
+        command.env("CHANGEPORT_MASTER", address).current_dir(self.folder.path());
+    }
+
+    /// Runs the client to its end.
+    pub fn changeport(&self, arguments: &[&str]) -> Finished {
+        finish(self.changeport_command().args(arguments))
+    }
+
+    /// Starts the client with its output piped.
+    pub fn start_changeport(&self, arguments: &[&str]) -> Client {
+        let mut command = self.changeport_command();
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Client { child: command.spawn().expect("start the client") }
+    }
+
+    /// Makes a launcher: a symlink to the client under the name of an app.
+    pub fn launcher(&self, app: &str) -> Command {
+        let link = self.path(app);
+        if !link.exists() {
+            std::os::unix::fs::symlink(binary(Binary::Changeport), &link).expect("make a symlink");
+        }
+        let mut command = Command::new(link);
+        self.speak_to_master(&mut command);
+        command
+    }
+
+    /// Runs git in a folder of the yard.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn git(&self, folder: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new("git");
+        for (name, value) in [
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_AUTHOR_NAME", "Ann"),
+            ("GIT_AUTHOR_EMAIL", "ann@example.org"),
+            ("GIT_COMMITTER_NAME", "Ann"),
+            ("GIT_COMMITTER_EMAIL", "ann@example.org"),
+        ] {
+            command.env(name, value);
+        }
+        let finished = finish(command.arg("-C").arg(self.path(folder)).args(arguments));
+        assert!(finished.status.success(), "git {arguments:?}: {}", finished.err());
+        finished.out().trim().to_owned()
+    }
+}
+
+/// A client that runs while the test does other things.
+#[derive(Debug)]
+pub struct Client {
+    child: Child,
+}
+
+impl Client {
+    /// Returns its process id.
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
+    /// Waits for its end.
+    pub fn finish(self) -> Finished {
+        finish_child(self.child)
+    }
+}
+
+impl Drop for Yard {
+    fn drop(&mut self) {
+        end_everything_in(self.folder.path());
+    }
+}
+
+/// Ends every process that mentions the yard's folder: shims, and commands whose working
+/// directory it is.
+fn end_everything_in(folder: &Path) {
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|text| text.parse::<i32>().ok()) else { continue };
+        let Some(pid) = rustix::process::Pid::from_raw(pid) else { continue };
+        if pid != rustix::process::getpid() && belongs_to(&entry.path(), folder) {
+            // It may be gone by now.
+            let _is_gone =
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_err();
+        }
+    }
+}
+
+fn belongs_to(process: &Path, folder: &Path) -> bool {
+    let needle = folder.as_os_str().as_encoded_bytes();
+    let mentions = |file: &str| {
+        let text = fs::read(process.join(file)).unwrap_or_default();
+        text.windows(needle.len()).any(|window| window == needle)
+    };
+    let cwd = fs::read_link(process.join("cwd")).unwrap_or_default();
+    cwd.starts_with(folder) || mentions("cmdline")
+}

@@ -1,0 +1,3 @@
+//! End-to-end tests: the real binaries, over real sockets, with real processes.
+
+mod launch;
