@@ -8,7 +8,7 @@ use crate::decision::{Action, Directive, StartOrder};
 use crate::engine::Engine;
 use crate::id::{BuildId, RequestId};
 use crate::plan::Plan;
-use crate::result::{self, BuildResult, exit_code};
+use crate::result::{self, BuildResult, Exit, exit_code};
 use crate::row::{Build, Command, RequestState, StepProgress, StepState};
 use crate::step::RenderFailed;
 use crate::subject::Subject;
@@ -60,7 +60,8 @@ impl Engine {
                 None => return,
                 Some(Next::Finish) => return self.finish(now, id),
                 Some(Next::Skip(step)) => {
-                    let done = StepState::Done { result: BuildResult::Skipped, exit_code: 0 };
+                    let done =
+                        StepState::Done { result: BuildResult::Skipped, exit: Exit::Ours(0) };
                     self.set_step(now, id, step, done, "an earlier step ended the build");
                 }
                 Some(Next::Start(step)) => {
@@ -79,7 +80,7 @@ impl Engine {
             Err(failed) => {
                 let done = StepState::Done {
                     result: BuildResult::Exception,
-                    exit_code: exit_code::CONFIG,
+                    exit: Exit::Ours(exit_code::CONFIG),
                 };
                 self.set_step(now, id, step, done, &failed.to_string());
                 false
@@ -227,7 +228,7 @@ impl Engine {
         } else {
             let result =
                 if was_stopped { BuildResult::Cancelled } else { result::of_outcome(outcome) };
-            let done = StepState::Done { result, exit_code: result::exit_code_of(outcome) };
+            let done = StepState::Done { result, exit: result::exit_of(outcome) };
             self.set_step(now, build_id, step, done, &detail);
         }
         self.advance(now, build_id);
@@ -297,18 +298,18 @@ struct Verdict {
 /// Adds up the steps of a build that is over.
 fn verdict(build: &Build) -> Verdict {
     let mut total = BuildResult::Success;
-    let mut deciding: Option<(usize, u8)> = None;
+    let mut deciding: Option<(usize, Exit)> = None;
     for (index, (step, progress)) in build.plan.steps.iter().zip(&build.steps).enumerate() {
-        let StepState::Done { result, exit_code } = progress.state else { continue };
+        let StepState::Done { result, exit } = progress.state else { continue };
         let Some(adds) = result::effect(step.flags, result).adds else { continue };
         if total.worst(adds) != total {
             total = adds;
-            deciding = Some((index, exit_code));
+            deciding = Some((index, exit));
         }
     }
     if let Some(reason) = &build.stop_reason {
         let exit_code = match deciding {
-            Some((_, exit_code)) if total == BuildResult::Cancelled => exit_code,
+            Some((_, exit)) if total == BuildResult::Cancelled => exit.code(),
             Some(_) | None => exit_code::CANCELLED,
         };
         return Verdict { result: BuildResult::Cancelled, reason: reason.clone(), exit_code };
@@ -317,7 +318,11 @@ fn verdict(build: &Build) -> Verdict {
         (BuildResult::Success | BuildResult::Warnings | BuildResult::Skipped, _) | (_, None) => {
             Verdict { result: total, reason: String::new(), exit_code: 0 }
         }
-        (_, Some((index, exit_code))) => {
+        // What the program itself said needs no words of ours.
+        (_, Some((_, Exit::Own(exit_code)))) => {
+            Verdict { result: total, reason: String::new(), exit_code }
+        }
+        (_, Some((index, Exit::Ours(exit_code)))) => {
             let reason = format!("{}: {}", build.plan.steps[index].name, build.steps[index].detail);
             Verdict { result: total, reason, exit_code }
         }

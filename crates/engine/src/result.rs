@@ -133,6 +133,24 @@ pub fn effect(flags: Flags, result: BuildResult) -> Effect {
     }
 }
 
+/// What a launcher exits with, and whose word it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// The program's own code, or 128+n where a signal ended it.
+    Own(u8),
+    /// Ours: the program did not come to an end of its own.
+    Ours(u8),
+}
+
+impl Exit {
+    /// Returns the code, whoever it is from.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Own(code) | Self::Ours(code) => code,
+        }
+    }
+}
+
 /// Exit codes of a launcher that are not the program's own. Source: `sysexits.h` and the shells'
 /// conventions.
 pub mod exit_code {
@@ -162,14 +180,16 @@ pub fn of_outcome(outcome: &Outcome) -> BuildResult {
 }
 
 /// Returns what a shell would show for the outcome: the program's own code, 128+n for a signal.
-pub fn exit_code_of(outcome: &Outcome) -> u8 {
+pub fn exit_of(outcome: &Outcome) -> Exit {
     match outcome {
-        Outcome::Exited(code) => u8::try_from(*code & 0xff).unwrap_or(u8::MAX),
-        Outcome::Signal(number) => u8::try_from(128 + (*number & 0x7f)).unwrap_or(u8::MAX),
-        Outcome::Timeout => exit_code::TIMEOUT,
-        Outcome::OutOfMemory => exit_code::KILLED,
-        Outcome::Cancelled => exit_code::CANCELLED,
-        Outcome::NotStarted(_) => exit_code::NOT_EXECUTABLE,
-        Outcome::Lost(_) => exit_code::UNKNOWN_OUTCOME,
+        Outcome::Exited(code) => Exit::Own(u8::try_from(*code & 0xff).unwrap_or(u8::MAX)),
+        Outcome::Signal(number) => {
+            Exit::Own(u8::try_from(128 + (*number & 0x7f)).unwrap_or(u8::MAX))
+        }
+        Outcome::Timeout => Exit::Ours(exit_code::TIMEOUT),
+        Outcome::OutOfMemory => Exit::Ours(exit_code::KILLED),
+        Outcome::Cancelled => Exit::Ours(exit_code::CANCELLED),
+        Outcome::NotStarted(_) => Exit::Ours(exit_code::NOT_EXECUTABLE),
+        Outcome::Lost(_) => Exit::Ours(exit_code::UNKNOWN_OUTCOME),
     }
 }

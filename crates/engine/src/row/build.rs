@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{BuildId, RequestId, RequestName};
 use crate::plan::Plan;
-use crate::result::BuildResult;
+use crate::result::{BuildResult, Exit};
 use crate::table::Row;
 
 /// One build. It never re-reads the configuration: its plan is what it runs.
@@ -53,7 +53,7 @@ pub enum StepState {
     Done {
         result: BuildResult,
         /// What a launcher exits with, should this step decide.
-        exit_code: u8,
+        exit: Exit,
     },
 }
 

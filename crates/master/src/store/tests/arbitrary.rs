@@ -8,7 +8,7 @@ use attempt::master::State;
 use attempt::{CommandId, LostReason, Outcome, Place, StopOrder};
 use config::template::{Argument, FieldPath, Root, Template};
 use config::{Name, Value};
-use engine::result::Flags;
+use engine::result::{Exit, Flags};
 use engine::row::{
     Build, Change, Command, Counter, Launch, OnDisconnect, Pending, Request, RequestState,
     SourceHeads, StepProgress, StepState, SubmissionKey, User,
@@ -198,12 +198,15 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
     })
 }
 
+fn exit() -> impl Strategy<Value = Exit> {
+    prop_oneof![any::<u8>().prop_map(Exit::Own), any::<u8>().prop_map(Exit::Ours)]
+}
+
 fn step_progress() -> impl Strategy<Value = StepProgress> {
     let state = prop_oneof![
         Just(StepState::Waiting),
         Just(StepState::Running),
-        (result(), any::<u8>())
-            .prop_map(|(result, exit_code)| StepState::Done { result, exit_code }),
+        (result(), exit()).prop_map(|(result, exit)| StepState::Done { result, exit }),
     ];
     (state, any::<u32>(), text(), option::of(int()), option::of(int())).prop_map(
         |(state, attempts, detail, started_us, ended_us)| StepProgress {
