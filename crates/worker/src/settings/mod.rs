@@ -60,9 +60,10 @@ pub(crate) struct Loaded {
 /// # Errors
 /// When the file cannot be read; what stands in it is reported in `Loaded`.
 pub(crate) fn load(path: &Path) -> io::Result<Loaded> {
-    let path = std::path::absolute(path)?;
-    let text = fs::read_to_string(&path)?;
-    Ok(check(SourceFile { path, text }))
+    let text = fs::read_to_string(path)?;
+    let folder = std::path::absolute(path)?;
+    let folder = folder.parent().unwrap_or(&folder).to_owned();
+    Ok(check(SourceFile { path: path.to_owned(), folder, text }))
 }
 
 fn check(file: SourceFile) -> Loaded {
@@ -177,7 +178,8 @@ mod tests {
         }
 
         fn check(&self, text: &str) -> Loaded {
-            check(SourceFile { path: self.0.path().join("worker.toml"), text: text.to_owned() })
+            let folder = self.0.path().to_owned();
+            check(SourceFile { path: folder.join("worker.toml"), folder, text: text.to_owned() })
         }
 
         fn codes(&self, text: &str) -> Vec<Code> {
@@ -198,6 +200,21 @@ mod tests {
         assert_eq!(settings.token.bytes(), b"secret");
         assert!(settings.max_builds >= 1);
         assert!(!settings.repositories.allow_local);
+    }
+
+    #[test]
+    fn the_sample_is_good_as_it_stands_and_with_everything_uncommented() {
+        let folder = Folder::new();
+        fs::rename(folder.0.path().join("token"), folder.0.path().join("worker.token")).unwrap();
+        let sample = include_str!("../../../../config/worker.toml");
+        assert_eq!(folder.codes(sample), []);
+        let uncommented: String = sample
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(|l| !l.starts_with(' ')).unwrap_or(line))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        assert!(uncommented.contains("\nmax_builds = 4\n"));
+        assert_eq!(folder.codes(&uncommented), []);
     }
 
     #[test]

@@ -103,7 +103,8 @@ impl Connection {
     }
 
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
-        self.socket.write_all(bytes).unwrap();
+        // A worker that has left is noticed by reading.
+        self.socket.write_all(bytes).ok();
     }
 
     pub(crate) fn receive<M: Message>(&mut self) -> M {
