@@ -46,7 +46,7 @@ impl<'a> Context<'a> {
 
     /// Makes a path absolute: a relative one is relative to the file it stands in.
     pub fn path(&self, span: Span, text: &str) -> PathBuf {
-        let folder = self.files.get(span.file).and_then(|file| file.path.parent());
+        let folder = self.files.get(span.file).map(|file| file.folder.as_path());
         folder.unwrap_or(Path::new("")).join(text)
     }
 

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub struct SourceFile {
     /// As people know it.
     pub path: PathBuf,
+    /// Where relative paths in it begin; absolute, whatever `path` is.
+    pub folder: PathBuf,
     pub text: String,
 }
 

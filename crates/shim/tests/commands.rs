@@ -60,10 +60,9 @@ impl Rig {
     }
 
     fn outcome(&self) -> Outcome {
-        match self.spool.inspect(self.id).unwrap() {
-            Found::Exited(exit) => exit.outcome,
-            other => panic!("expected an exit, found {other:?}"),
-        }
+        let found = self.spool.inspect(self.id).unwrap();
+        let Found::Exited(exit) = found else { panic!("expected an exit, found {found:?}") };
+        exit.outcome
     }
 
     fn log(&self) -> Vec<(Channel, Vec<u8>)> {

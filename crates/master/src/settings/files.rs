@@ -50,5 +50,7 @@ fn read_one(path: &Path) -> Result<SourceFile, FilesError> {
         path: path.to_owned(),
         at: bad.utf8_error().valid_up_to(),
     })?;
-    Ok(SourceFile { path: path.to_owned(), text })
+    let folder = std::path::absolute(path).map_err(failed)?;
+    let folder = folder.parent().unwrap_or(&folder).to_owned();
+    Ok(SourceFile { path: path.to_owned(), folder, text })
 }
