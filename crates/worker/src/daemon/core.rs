@@ -186,7 +186,7 @@ impl Daemon {
                     Some(start) => self.launch(command, start),
                     None => error!(command.id = %command, "a command without its order"),
                 },
-                Output::Adopt(_) => {}
+                Output::Adopt(command) => self.watch(command, None),
                 Output::Stop(command, order) => self.stop(command, order),
                 Output::Delete(command) => self.delete(command),
                 Output::Send(report) => self.tell(ToLink::Report(report)),
