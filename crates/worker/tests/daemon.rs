@@ -161,6 +161,61 @@ fn a_start_that_comes_twice_runs_once() {
 }
 
 #[test]
+fn a_command_that_provably_never_ran_is_forgotten_and_may_be_sent_again() {
+    let rig = Rig::new();
+    let (daemon, session) = rig.attach(1);
+    let mut order = start(&session, Program::Exec, &["echo", "once"]);
+    daemon.kill();
+    fs::create_dir(rig.spool_entry(order.command)).unwrap();
+    fs::write(rig.spool_entry(order.command).join("lock"), "").unwrap();
+    let (_daemon, mut session) = rig.attach(2);
+    assert_eq!(session.attach.commands, []);
+    order.session = 2;
+    session.send_start(&order);
+    assert_eq!(session.end(order.command).ending, Ending::Exited);
+    assert_eq!(session.output(order.command, Channel::Out), "once\n");
+}
+
+#[test]
+fn a_command_that_may_have_run_is_lost_and_does_not_run_again() {
+    let rig = Rig::new();
+    let (daemon, session) = rig.attach(1);
+    let mut order = start(&session, Program::Exec, &["touch", rig.path("x").to_str().unwrap()]);
+    daemon.kill();
+    let entry = rig.spool_entry(order.command);
+    fs::create_dir(&entry).unwrap();
+    for (file, text) in [("lock", ""), ("spec", "torn"), ("intent", "x"), ("started", "")] {
+        fs::write(entry.join(file), text).unwrap();
+    }
+    let (_daemon, mut session) = rig.attach(2);
+    session.reports = session.attach.commands.clone();
+    let end = session.end(order.command);
+    assert_eq!((end.ending, end.reason.as_str()), (Ending::Lost, "supervisor"));
+    order.session = 2;
+    session.send_start(&order);
+    let other = start(&session, Program::Exec, &["true"]);
+    session.send_start(&other);
+    session.end(other.command);
+    assert!(!rig.path("x").exists());
+}
+
+#[test]
+fn spawners_that_are_killed_are_replaced_and_no_command_is_lost_by_it() {
+    let rig = Rig::new();
+    let (daemon, mut session) = rig.attach(1);
+    assert_eq!(daemon.children().len(), 2);
+    for pid in daemon.children() {
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+        eventually("the spawner is gone", || !is_alive(pid));
+    }
+    for _ in 0..3 {
+        let order = start(&session, Program::Exec, &["echo", "hi"]);
+        session.send_start(&order);
+        assert_eq!(session.end(order.command).ending, Ending::Exited);
+    }
+}
+
+#[test]
 fn an_order_that_cannot_be_carried_out_is_an_end_with_a_reason() {
     let rig = Rig::new();
     let (_daemon, mut session) = rig.attach(1);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use attempt::worker::{Input, Output, Worker};
 use attempt::{CommandId, LostReason, Outcome, Stamp, StopOrder, ToMaster};
 use proto::message::command::Start;
-use shim::{EventChannel, Request, SpawnError, SpoolError, SpoolRoot};
+use shim::{EventChannel, Request, SpawnError, Spec, SpoolError, SpoolRoot};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, info, warn};
 
 use super::event::{Census, Event, Unwelcome};
-use super::recover::{Recovered, spool_id};
+use super::recover::{Recovered, forget, spool_id, with_source};
 use super::spawners::Spawners;
 use super::supervise::Watch;
 use super::tails::{Tail, Tails};
@@ -56,10 +56,6 @@ enum LaunchError {
     Spool(#[from] SpoolError),
     #[error("{}", with_source(.0))]
     Spawn(#[from] SpawnError),
-}
-
-fn with_source(error: &(impl std::error::Error + 'static)) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
 impl Daemon {
@@ -217,14 +213,30 @@ impl Daemon {
         start: &Start,
     ) -> Result<EventChannel, LaunchError> {
         let spec = exec::spec(start, &self.parts.workshop)?;
-        let created = self.parts.spool.create(spool_id(command), &spec)?;
-        let channel = self.parts.spawners.spawn(created)?;
+        let channel = self.supervisor(command, &spec)?;
         let (program, builder) = (start.program, &start.builder);
         info!(
             command.id = %command, builder = %builder, slot = start.slot, %program,
             variables = %exec::names(&spec), "started a command"
         );
         Ok(channel)
+    }
+
+    /// Starts a supervisor. A spawner that is gone has taken nothing: the next one is asked.
+    fn supervisor(&mut self, command: CommandId, spec: &Spec) -> Result<EventChannel, LaunchError> {
+        let id = spool_id(command);
+        for _ in 0..Spawners::COUNT {
+            let created = self.parts.spool.create(id, spec)?;
+            match self.parts.spawners.spawn(created) {
+                Err(SpawnError::Hand { source }) => {
+                    warn!(command.id = %command, "a spawner is gone: {source}");
+                    self.parts.spool.remove(id)?;
+                }
+                spawned => return Ok(spawned?),
+            }
+        }
+        let created = self.parts.spool.create(id, spec)?;
+        Ok(self.parts.spawners.spawn(created)?)
     }
 
     fn watch(&mut self, command: CommandId, channel: Option<EventChannel>) {
@@ -268,12 +280,8 @@ impl Daemon {
     fn delete(&self, command: CommandId) {
         self.tails.send_if_modified(|tails| tails.remove(&command).is_some());
         let spool = self.parts.spool.clone();
-        self.parts.tasks.spawn("forget a command", async move {
-            // What is left after an error is reported again after the next start.
-            if let Err(error) = blocking(move || spool.remove(spool_id(command))).await {
-                warn!(command.id = %command, "forget a command: {}", with_source(&error));
-            }
-        });
+        let forget = async move { blocking(move || forget(&spool, command)).await };
+        self.parts.tasks.spawn("forget a command", forget);
     }
 
     fn tell(&self, word: ToLink) {

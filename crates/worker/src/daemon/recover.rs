@@ -3,7 +3,7 @@
 use attempt::worker::{Found, Output, Worker};
 use attempt::{CommandId, LostReason, Outcome};
 use shim::{SpoolError, SpoolRoot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::tails::{Tail, Tails, output_bytes};
 
@@ -52,12 +52,37 @@ pub(crate) fn recover(spool: &SpoolRoot) -> Result<Recovered, SpoolError> {
         }
         commands.push((command, found));
     }
-    let (worker, outputs) = Worker::recover(spool.epoch()?, commands);
+    let (worker, mut outputs) = Worker::recover(spool.epoch()?, commands);
+    outputs.retain(|output| match output {
+        // Now, not later: the master may send the same command again at once.
+        Output::Delete(command) => {
+            forget(spool, *command);
+            false
+        }
+        Output::RememberEpoch(_)
+        | Output::RefuseMaster { .. }
+        | Output::Run(_)
+        | Output::Adopt(_)
+        | Output::Stop(..)
+        | Output::Send(_) => true,
+    });
     let (running, known) = (worker.running(), worker.report().len());
     if known > 0 {
         info!(running, ended = known - running, "found commands of an earlier run in the spool");
     }
     Ok(Recovered { worker, outputs, tails })
+}
+
+/// Removes a command's directory. What is left after an error is found by the next start.
+pub(super) fn forget(spool: &SpoolRoot, command: CommandId) {
+    if let Err(error) = spool.remove(spool_id(command)) {
+        warn!(command.id = %command, "forget a command: {}", with_source(&error));
+    }
+}
+
+/// Writes an error with what caused it.
+pub(super) fn with_source(error: &(impl std::error::Error + 'static)) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
 fn found(spool: &SpoolRoot, id: shim::CommandId) -> Found {
@@ -67,7 +92,7 @@ fn found(spool: &SpoolRoot, id: shim::CommandId) -> Found {
         Ok(Seen::Ended { outcome, log_bytes }) => Found::Ended { outcome, log_bytes },
         Err(error) => {
             // It may have run: only its end can be reported.
-            error!(command.id = %id, "read what became of a command: {error}");
+            error!(command.id = %id, "read what became of a command: {}", with_source(&error));
             shim::sweep(id, None);
             Found::Ended { outcome: Outcome::Lost(LostReason::Supervisor), log_bytes: 0 }
         }

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use shim::{Created, EventChannel, SpawnError, Spawner};
 use tracing::warn;
 
-const COUNT: usize = 2;
-
 /// The spawners, used in turn.
 #[derive(Debug)]
 pub(crate) struct Spawners {
@@ -16,12 +14,15 @@ pub(crate) struct Spawners {
 }
 
 impl Spawners {
+    pub(super) const COUNT: usize = 2;
+
     /// Starts them. To be called before the process has threads.
     ///
     /// # Errors
     /// When the program cannot be executed.
     pub(crate) fn start(program: PathBuf) -> Result<Self, SpawnError> {
-        let spawners = (0..COUNT).map(|_| Spawner::start(&program)).collect::<Result<_, _>>()?;
+        let spawners =
+            (0..Self::COUNT).map(|_| Spawner::start(&program)).collect::<Result<_, _>>()?;
         Ok(Self { program, spawners, next: 0 })
     }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::event::Event;
-use super::recover::{Seen, look, spool_id};
+use super::recover::{Seen, look, spool_id, with_source};
 use super::tails::{Tails, output_bytes};
 use crate::tasks::blocking;
 
@@ -84,7 +84,8 @@ impl Watch {
         match blocking(move || look(&spool, id)).await {
             Ok(seen) => Some(seen),
             Err(error) => {
-                error!(command.id = %self.command, "read what became of a command: {error}");
+                let why = with_source(&error);
+                error!(command.id = %self.command, "read what became of a command: {why}");
                 None
             }
         }

@@ -33,9 +33,11 @@ impl Backoff {
         REFUSED + spread(LONGEST, random) / 2
     }
 
-    /// A connection stood: the next failure is a new one.
-    pub(super) fn succeeded(&mut self) {
-        self.next = FIRST;
+    /// A connection stood for this long. One that broke at once is no better than none.
+    pub(super) fn stood(&mut self, time: Duration) {
+        if time >= LONGEST {
+            self.next = FIRST;
+        }
     }
 }
 
@@ -49,13 +51,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_begin_anew_after_success() {
+    fn pauses_double_up_to_the_longest_and_begin_anew_after_a_connection_that_stood() {
         let mut backoff = Backoff::new();
         let mut pauses: Vec<u128> = (0..9).map(|_| backoff.failed(u32::MAX).as_millis()).collect();
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        backoff.succeeded();
+        backoff.stood(Duration::from_secs(1));
         pauses.push(backoff.failed(u32::MAX).as_millis());
-        assert_eq!(pauses.last(), Some(&50));
+        backoff.stood(Duration::from_secs(10));
+        pauses.push(backoff.failed(u32::MAX).as_millis());
+        assert_eq!(pauses[9..], [5000, 50]);
     }
 
     #[test]

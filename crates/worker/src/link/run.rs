@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shim::SpoolRoot;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -50,8 +51,8 @@ impl fmt::Display for LinkState {
 
 /// How an attempt at a connection came out.
 enum Tried {
-    /// It was attached for a while.
-    Stood,
+    /// It was attached for this long.
+    Stood(Duration),
     Refused,
     Failed,
     Stopped,
@@ -65,8 +66,8 @@ pub(crate) async fn run(links: Links, end: CancellationToken) {
         let mut is_refused = false;
         for address in &links.masters {
             match try_one(&links, address, &end, &mut journal).await {
-                Tried::Stood => {
-                    backoff.succeeded();
+                Tried::Stood(time) => {
+                    backoff.stood(time);
                     break;
                 }
                 Tried::Refused => is_refused = true,
@@ -103,9 +104,9 @@ async fn try_one(
         }
     };
     let master = connected.welcome.master.clone();
-    let mut stood = false;
+    let mut since = None;
     let on_attached = || {
-        stood = true;
+        since = Some(Instant::now());
         journal.success(address);
         info!(master = %one_line(&master), address = %address, "attached");
         let state = LinkState::Attached { master: master.clone(), address: address.to_string() };
@@ -114,13 +115,14 @@ async fn try_one(
     let outcome = session::run(connected, links, end, on_attached).await;
     let Err(error) = outcome else {
         links.state.send_replace(LinkState::Connecting);
-        return if end.is_cancelled() { Tried::Stopped } else { Tried::Stood };
+        let time = since.map_or(Duration::ZERO, |since| since.elapsed());
+        return if end.is_cancelled() { Tried::Stopped } else { Tried::Stood(time) };
     };
     let reason = format!("{error:#}");
     links.state.send_replace(LinkState::Waiting { reason: format!("{address}: {reason}") });
-    if stood {
+    if let Some(since) = since {
         info!(address = %address, "connection to the master ended: {}", one_line(&reason));
-        return Tried::Stood;
+        return Tried::Stood(since.elapsed());
     }
     journal.failure(address, &reason);
     Tried::Failed

@@ -133,19 +133,15 @@ impl<'a> Session<'a> {
         on_attached: impl FnOnce(),
     ) -> anyhow::Result<()> {
         let mut on_attached = Some(on_attached);
-        let mut deadline = Instant::now() + Duration::from_millis(limits::HANDSHAKE_MS);
+        let mut deadline = Instant::now() + SILENCE;
         loop {
             match self.wait(frames, close, deadline).await {
                 Woken::Closed | Woken::Word(None) => return Ok(()),
                 Woken::Silent if self.is_attached => {
                     bail!("the master was silent for {} ms", limits::SILENCE_MS)
                 }
-                Woken::Silent => {
-                    bail!(
-                        "the master did not attach this worker within {} ms",
-                        limits::HANDSHAKE_MS
-                    )
-                }
+                // A busy master may take its time, but not for ever.
+                Woken::Silent => bail!("the master did not answer the attach"),
                 Woken::Ping => {
                     self.nonce += 1;
                     self.control(&Ping { nonce: self.nonce })?;

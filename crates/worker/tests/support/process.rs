@@ -34,6 +34,16 @@ impl Daemon {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Returns the processes the daemon has started itself: its spawners.
+    pub(crate) fn children(&self) -> Vec<i32> {
+        let pid = self.child.id();
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let children = tasks.map(|task| {
+            std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default()
+        });
+        children.flat_map(|text| pids(&text)).collect()
+    }
+
     /// Kills the daemon as `kill -9` does and waits until it is gone.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -58,4 +68,8 @@ impl Drop for Daemon {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn pids(text: &str) -> Vec<i32> {
+    text.split_whitespace().map(|word| word.parse().unwrap()).collect()
 }
