@@ -3,23 +3,25 @@
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
-use proto::message::launch::Wait;
 
 use crate::notice::{Complaint, Speaker};
-use crate::settings::{Master, Settings};
+use crate::settings::{Patience, Settings};
+use crate::socket::Master;
 use crate::verb::{logs, run, send, status, stop, wait};
 use crate::{OWN_NAME, exit};
 
 const ENVIRONMENT: &str = "\
 CHANGEPORT_MASTER says where the master is (default: unix:/run/yardmaster/change.sock),
 CHANGEPORT_TOKEN_FILE holds a token for masters that are called over TCP,
-CHANGEPORT_ENV names more variables to offer to an app, separated by commas.";
+CHANGEPORT_ENV names more variables to offer to an app, separated by commas,
+CHANGEPORT_WAIT=no|TIME limits the wait for a start, CHANGEPORT_QUIET=1 silences all but errors,
+CHANGEPORT_STATUS=FILE gets a JSON object that says whose the exit code is.";
 
 /// Calls programs that a Yardmaster master runs on its workers.
 #[derive(Debug, Parser)]
 #[command(name = "changeport", version, about, after_help = ENVIRONMENT)]
 struct Arguments {
-    /// Where the master is: `unix:/PATH` or `HOST:PORT`.
+    /// Where the master is: `unix:/PATH` or `tcp:HOST:PORT`.
     #[arg(long, global = true)]
     master: Option<OsString>,
     /// Say nothing but errors.
@@ -40,14 +42,13 @@ enum Verb {
         #[arg(long, conflicts_with = "detach")]
         no_wait: bool,
         app: String,
-        /// Passed on byte for byte.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        /// Passed on byte for byte; after `--` whatever they look like.
         arguments: Vec<OsString>,
     },
     /// Queue an app and print the id: the same as `run --detach`.
     Submit {
         app: String,
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        /// Passed on byte for byte; after `--` whatever they look like.
         arguments: Vec<OsString>,
     },
     /// Submit a plain change.
@@ -99,20 +100,20 @@ fn obey(arguments: Arguments) -> Result<u8, Complaint> {
     let mut settings = Settings::from_environment()?;
     settings.is_quiet |= arguments.quiet;
     if let Some(master) = &arguments.master {
-        settings.master = Master::parse(master)?;
+        settings.address.master = Master::parse(master)?;
     }
     match arguments.verb {
         Verb::Run { detach, no_wait, app, arguments } => {
             if detach {
-                settings.wait = Wait::Detach;
+                settings.patience = Patience::Detach;
             } else if no_wait {
-                settings.wait = Wait::StartNow;
+                settings.patience = Patience::None;
             }
-            Ok(run::launch(&settings, &app, arguments))
+            Ok(run::launch_with(&settings, &app, arguments.into_iter()))
         }
         Verb::Submit { app, arguments } => {
-            settings.wait = Wait::Detach;
-            Ok(run::launch(&settings, &app, arguments))
+            settings.patience = Patience::Detach;
+            Ok(run::launch_with(&settings, &app, arguments.into_iter()))
         }
         Verb::Send(options) => send::main(&settings, options),
         Verb::Status { id, json } => status::main(&settings, id, json),

@@ -1,17 +1,25 @@
-//! A connection to the master: blocking, one socket, frames in and out.
+//! A connection to the master: one socket, frames in and out.
+//!
+//! The first message goes out together with the hello, so that a launch costs one round trip.
+//! Signs of life are asked for and given here; a master that is silent for too long is lost.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
-use proto::{Bytes, DecodeError, EncodeError, Frame, FrameReader, Message, encode, limits};
+use proto::{DecodeError, EncodeError, Frame, FrameReader, Message, encode, limits};
+use rustix::event::{PollFd, PollFlags};
 
-use crate::settings::Master;
+use crate::poll;
+use crate::settings::Address;
+use crate::socket::Socket;
 
 const HANDSHAKE: Duration = Duration::from_millis(limits::HANDSHAKE_MS);
+const PING: Duration = Duration::from_millis(limits::PING_MS);
+const SILENCE: Duration = Duration::from_millis(limits::SILENCE_MS);
+/// For the refusal of a master that closed the connection before it had read everything.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What came of speaking to the master.
 #[derive(Debug, thiserror::Error)]
@@ -26,15 +34,9 @@ pub(crate) enum Trouble {
     Refused(Refusal),
     /// The other side does not speak the protocol.
     #[error("the master said something that is not understood: {0}")]
-    NotUnderstood(DecodeError),
+    NotUnderstood(#[from] DecodeError),
     #[error("{0}")]
     TooLarge(EncodeError),
-}
-
-#[derive(Debug)]
-enum Socket {
-    Unix(UnixStream),
-    Tcp(TcpStream),
 }
 
 /// An open connection.
@@ -43,59 +45,75 @@ pub(crate) struct Connection {
     socket: Socket,
     reader: FrameReader,
     buffer: Vec<u8>,
+    opened: Instant,
+    is_welcome: bool,
+    heard: Instant,
+    asked: Instant,
 }
 
 impl Connection {
-    /// Connects, says hello and sends the first message in one go, and waits for the welcome.
-    pub(crate) fn open<M: Message>(
-        master: &Master,
-        token: Option<&Bytes>,
-        first: &M,
-    ) -> Result<Self, Trouble> {
+    /// Connects and sends the hello and the first message in one go. The welcome comes later.
+    pub(crate) fn open<M: Message>(address: &Address, first: &M) -> Result<Self, Trouble> {
         let mut bytes =
-            encode(&Hello::new(Role::Client, token.cloned())).map_err(Trouble::TooLarge)?;
+            encode(&Hello::new(Role::Client, address.token.clone())).map_err(Trouble::TooLarge)?;
         bytes.extend(encode(first).map_err(Trouble::TooLarge)?);
-        let socket = connect(master).map_err(Trouble::Unreachable)?;
+        let socket = Socket::connect(&address.master).map_err(Trouble::Unreachable)?;
         let reader = FrameReader::authenticated();
-        let mut connection = Self { socket, reader, buffer: vec![0; 32 * 1024] };
-        connection.set_read_timeout(Some(HANDSHAKE))?;
-        connection.write(&bytes)?;
-        let _welcome: Welcome = connection.receive()?;
-        connection.set_read_timeout(None)?;
-        Ok(connection)
+        let (buffer, now) = (vec![0; 32 * 1024], Instant::now());
+        let mut connection =
+            Self { socket, reader, buffer, opened: now, is_welcome: false, heard: now, asked: now };
+        match connection.socket.write(&bytes) {
+            Ok(()) => Ok(connection),
+            Err(error) => Err(connection.last_words(error)),
+        }
     }
 
     /// Sends a message.
     pub(crate) fn send<M: Message>(&mut self, message: &M) -> Result<(), Trouble> {
         let bytes = encode(message).map_err(Trouble::TooLarge)?;
-        self.write(&bytes)
+        self.socket.write(&bytes).map_err(Trouble::Lost)
     }
 
-    /// Waits for a message of one kind; a refusal is the error.
+    /// Returns how long the master has been speaking to us, or `None` before its welcome.
+    pub(crate) fn lasted(&self, now: Instant) -> Option<Duration> {
+        self.is_welcome.then(|| now.duration_since(self.opened))
+    }
+
+    /// Waits for a message of one kind and passes over what else the master tells.
     pub(crate) fn receive<M: Message>(&mut self) -> Result<M, Trouble> {
         loop {
-            let Some(frame) = self.next()? else {
-                self.fill()?;
-                continue;
-            };
+            let frame = self.wait_frame()?;
             if frame.kind == M::KIND {
-                return frame.open().map_err(Trouble::NotUnderstood);
+                return Ok(frame.open()?);
             }
-            frame.skip_unknown().map_err(Trouble::NotUnderstood)?;
         }
     }
 
-    /// Returns the next frame that has already come. Refusals are errors; signs of life are
-    /// answered.
+    /// Waits for the next frame.
+    pub(crate) fn wait_frame(&mut self) -> Result<Frame, Trouble> {
+        loop {
+            if let Some(frame) = self.next()? {
+                return Ok(frame);
+            }
+            if self.is_ready_before(self.next_moment())? {
+                self.fill()?;
+            }
+            self.tend(Instant::now())?;
+        }
+    }
+
+    /// Returns the next frame that has already come and is not about the connection itself.
+    /// Refusals are errors; signs of life are answered.
     pub(crate) fn next(&mut self) -> Result<Option<Frame>, Trouble> {
-        while let Some(frame) = self.reader.next_frame().map_err(Trouble::NotUnderstood)? {
+        while let Some(frame) = self.reader.next_frame()? {
             match frame.kind {
-                Refusal::KIND => {
-                    let refusal = frame.open().map_err(Trouble::NotUnderstood)?;
-                    return Err(Trouble::Refused(refusal));
+                Welcome::KIND => {
+                    let _welcome: Welcome = frame.open()?;
+                    self.is_welcome = true;
                 }
+                Refusal::KIND => return Err(Trouble::Refused(frame.open()?)),
                 Ping::KIND => {
-                    let Ping { nonce } = frame.open().map_err(Trouble::NotUnderstood)?;
+                    let Ping { nonce } = frame.open()?;
                     self.send(&Pong { nonce })?;
                 }
                 Pong::KIND => {}
@@ -107,64 +125,61 @@ impl Connection {
 
     /// Reads what the socket has, waiting for at least one byte.
     pub(crate) fn fill(&mut self) -> Result<(), Trouble> {
-        let count = loop {
-            let read = match &mut self.socket {
-                Socket::Unix(socket) => socket.read(&mut self.buffer),
-                Socket::Tcp(socket) => socket.read(&mut self.buffer),
-            };
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => break outcome.map_err(Trouble::Lost)?,
-            }
-        };
+        let count = self.socket.read(&mut self.buffer).map_err(Trouble::Lost)?;
         if count == 0 {
             return Err(Trouble::Lost(io::ErrorKind::UnexpectedEof.into()));
         }
+        self.heard = Instant::now();
         self.reader.push(&self.buffer[..count]);
         Ok(())
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
-        match &mut self.socket {
-            Socket::Unix(socket) => socket.write_all(bytes),
-            Socket::Tcp(socket) => socket.write_all(bytes),
-        }
-        .map_err(Trouble::Lost)
+    /// Excuses a silence that was ours: for a while nothing was read.
+    pub(crate) fn did_not_listen(&mut self, now: Instant) {
+        self.heard = now;
     }
 
-    fn set_read_timeout(&self, limit: Option<Duration>) -> Result<(), Trouble> {
-        match &self.socket {
-            Socket::Unix(socket) => socket.set_read_timeout(limit),
-            Socket::Tcp(socket) => socket.set_read_timeout(limit),
+    /// Returns when `tend` is due although nothing came.
+    pub(crate) fn next_moment(&self) -> Instant {
+        if self.is_welcome { self.heard.max(self.asked) + PING } else { self.opened + HANDSHAKE }
+    }
+
+    /// Asks a silent master for a sign of life, or gives it up.
+    pub(crate) fn tend(&mut self, now: Instant) -> Result<(), Trouble> {
+        if now < self.next_moment() {
+            return Ok(());
         }
-        .map_err(Trouble::Lost)
+        if !self.is_welcome || now.duration_since(self.heard) >= SILENCE {
+            return Err(Trouble::Lost(io::ErrorKind::TimedOut.into()));
+        }
+        self.asked = now;
+        self.send(&Ping { nonce: 0 })
+    }
+
+    fn is_ready_before(&self, moment: Instant) -> Result<bool, Trouble> {
+        let mut sources = [PollFd::new(&self.socket, PollFlags::IN)];
+        poll::wait_until(&mut sources, moment).map_err(Trouble::Lost)?;
+        Ok(!sources[0].revents().is_empty())
+    }
+
+    /// A master that refuses the hello may close before it has read the rest: what it said counts,
+    /// not the write that failed.
+    fn last_words(&mut self, error: io::Error) -> Trouble {
+        let is_ready = self.is_ready_before(Instant::now() + LAST_WORDS);
+        if !matches!(is_ready, Ok(true)) || self.fill().is_err() {
+            return Trouble::Lost(error);
+        }
+        match self.next() {
+            Err(said @ (Trouble::Refused(_) | Trouble::NotUnderstood(_))) => said,
+            Err(Trouble::Unreachable(_) | Trouble::Lost(_) | Trouble::TooLarge(_)) | Ok(_) => {
+                Trouble::Lost(error)
+            }
+        }
     }
 }
 
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.socket {
-            Socket::Unix(socket) => socket.as_fd(),
-            Socket::Tcp(socket) => socket.as_fd(),
-        }
-    }
-}
-
-fn connect(master: &Master) -> io::Result<Socket> {
-    match master {
-        Master::Unix(path) => UnixStream::connect(path).map(Socket::Unix),
-        Master::Tcp(host) => {
-            let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-            for address in Master::addresses(host)? {
-                match TcpStream::connect_timeout(&address, HANDSHAKE) {
-                    Ok(socket) => {
-                        socket.set_nodelay(true)?;
-                        return Ok(Socket::Tcp(socket));
-                    }
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
-        }
+        self.socket.as_fd()
     }
 }

@@ -13,6 +13,7 @@ pub(crate) const VERSION: u8 = 76;
 pub(crate) const NOT_ALLOWED: u8 = 77;
 pub(crate) const CONFIG: u8 = 78;
 pub(crate) const UNKNOWN_APP: u8 = 127;
+pub(crate) const HUNG_UP: u8 = 129;
 pub(crate) const LEFT: u8 = 130;
 pub(crate) const BROKEN_PIPE: u8 = 141;
 pub(crate) const TERMINATED: u8 = 143;

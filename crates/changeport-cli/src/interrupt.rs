@@ -37,6 +37,11 @@ impl Presses {
         self.last = Some((now, act));
         act
     }
+
+    /// Takes note of a press that meant to leave and became an interrupt.
+    pub(crate) fn interrupted(&mut self, now: Instant) {
+        self.last = Some((now, Act::Interrupt));
+    }
 }
 
 #[cfg(test)]

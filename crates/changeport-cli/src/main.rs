@@ -13,10 +13,12 @@ mod launch_id;
 mod launcher;
 mod notice;
 mod output;
-mod pause;
+mod poll;
+mod reconnect;
 mod settings;
 mod signals;
 mod size;
+mod socket;
 mod status_file;
 mod verb;
 

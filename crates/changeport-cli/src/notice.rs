@@ -1,6 +1,10 @@
 //! What this program says, always on stderr and under the name it was called by.
+//!
+//! Invariant: no text from a master drives the terminal; control characters are left out.
 
 use std::io::{IsTerminal as _, Write as _};
+
+const CLEAR_LINE: &str = "\r\x1b[K";
 
 /// Something that ends the program: what, what to do next, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,14 +46,14 @@ impl Speaker {
     /// Says why the program ends, however quiet it is.
     pub(crate) fn complain(&mut self, complaint: &Complaint) {
         self.clear();
-        self.write(&format!("{}: {complaint}\n", self.name));
+        write(&line(&self.name, &complaint.to_string()));
     }
 
     /// Says something worth knowing.
     pub(crate) fn say(&mut self, text: &str) {
         if !self.is_quiet {
             self.clear();
-            self.write(&format!("{}: {text}\n", self.name));
+            write(&line(&self.name, text));
         }
     }
 
@@ -59,10 +63,11 @@ impl Speaker {
             return;
         }
         if self.is_terminal {
-            self.write(&format!("\r\x1b[K{}: {text}   [Ctrl-C leaves]", self.name));
+            let (name, text) = (harmless(&self.name), harmless(text));
+            write(&format!("{CLEAR_LINE}{name}: {text}   [Ctrl-C leaves]"));
             self.has_live_line = true;
         } else {
-            self.write(&format!("{}: {text}\n", self.name));
+            write(&line(&self.name, text));
         }
     }
 
@@ -73,17 +78,34 @@ impl Speaker {
 
     /// Removes the live line before anything else is written to the terminal.
     pub(crate) fn clear(&mut self) {
-        if self.has_live_line {
-            self.write("\r\x1b[K");
-            self.has_live_line = false;
+        if std::mem::take(&mut self.has_live_line) {
+            write(CLEAR_LINE);
         }
     }
+}
 
-    fn write(&self, text: &str) {
-        // Text from a master must not drive the terminal.
-        let is_harmless = |c: &char| !c.is_control() || matches!(c, '\n' | '\r' | '\x1b');
-        let text: String = text.chars().filter(is_harmless).collect();
-        // A caller that closed its stderr does not want to hear it.
-        drop(std::io::stderr().write_all(text.as_bytes()));
+/// Returns one line of ours.
+pub(crate) fn line(name: &str, text: &str) -> String {
+    format!("{}: {}\n", harmless(name), harmless(text.trim_end()))
+}
+
+/// Returns text that stays on its line and moves nothing.
+pub(crate) fn harmless(text: &str) -> String {
+    let text = text.replace(['\n', '\t'], " ");
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+fn write(text: &str) {
+    // A caller that closed its stderr does not want to hear it.
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_master_says_does_not_drive_the_terminal() {
+        assert_eq!(line("a\x1b[2J", "b\x1b]0;t\x07\nc\r\u{9b}m\n"), "a[2J: b]0;t cm\n");
     }
 }

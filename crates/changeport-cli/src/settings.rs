@@ -1,33 +1,43 @@
 //! What the environment says: which master, which token, whether to wait and to speak.
 
-use std::ffi::OsStr;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use proto::Bytes;
-use proto::message::launch::Wait;
 
 use crate::exit;
 use crate::notice::Complaint;
+use crate::socket::Master;
 
 const CHANGE_SOCKET: &str = "/run/yardmaster/change.sock";
 /// A token is a short text; a file larger than this is something else.
 const MOST_TOKEN_BYTES: usize = 1024;
 
-/// Where the master is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Master {
-    Unix(PathBuf),
-    /// `HOST:PORT`, looked up at each connection.
-    Tcp(String),
+/// Where the master is, and what it knows us by where the kernel does not say.
+#[derive(Debug, Clone)]
+pub(crate) struct Address {
+    pub(crate) master: Master,
+    pub(crate) token: Option<Bytes>,
+}
+
+/// How long the caller wants to wait for the start of a launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Forever,
+    /// It leaves the queue after this time.
+    AtMost(Duration),
+    /// It takes only a start at once.
+    None,
+    /// It leaves with the id.
+    Detach,
 }
 
 /// What the caller decided by the environment.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) master: Master,
-    pub(crate) token: Option<Bytes>,
-    pub(crate) wait: Wait,
+    pub(crate) address: Address,
+    pub(crate) patience: Patience,
     pub(crate) is_quiet: bool,
     pub(crate) status_file: Option<PathBuf>,
 }
@@ -35,76 +45,75 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads the environment.
     pub(crate) fn from_environment() -> Result<Self, Complaint> {
-        let wait = match std::env::var_os("CHANGEPORT_WAIT") {
-            None => Wait::Follow,
-            Some(word) if word.is_empty() || word == "yes" => Wait::Follow,
-            Some(word) if word == "no" => Wait::StartNow,
-            Some(word) => {
-                let what = format!("CHANGEPORT_WAIT is `{}`", word.to_string_lossy());
-                return Err(Complaint::new(exit::BAD_REQUEST, what, "use yes or no"));
-            }
-        };
+        let master = variable("CHANGEPORT_MASTER").map(|text| Master::parse(&text));
         Ok(Self {
-            master: Master::from_environment()?,
-            token: token()?,
-            wait,
-            is_quiet: is_set("CHANGEPORT_QUIET"),
-            status_file: std::env::var_os("CHANGEPORT_STATUS").map(PathBuf::from),
+            address: Address {
+                master: master.unwrap_or_else(|| Ok(Master::Unix(CHANGE_SOCKET.into())))?,
+                token: variable("CHANGEPORT_TOKEN_FILE").map(token).transpose()?,
+            },
+            patience: match variable("CHANGEPORT_WAIT") {
+                None => Patience::Forever,
+                Some(text) => patience(&text)?,
+            },
+            is_quiet: is_quiet(),
+            status_file: status_file(),
         })
     }
 }
 
-impl Master {
-    fn from_environment() -> Result<Self, Complaint> {
-        match std::env::var_os("CHANGEPORT_MASTER") {
-            None => Ok(Self::Unix(PathBuf::from(CHANGE_SOCKET))),
-            Some(text) => Self::parse(&text),
-        }
-    }
-
-    /// Reads `unix:PATH` or `tcp:HOST:PORT`.
-    pub(crate) fn parse(text: &OsStr) -> Result<Self, Complaint> {
-        let bytes = text.as_encoded_bytes();
-        if let Some(path) = bytes.strip_prefix(b"unix:") {
-            use std::os::unix::ffi::OsStrExt as _;
-            return Ok(Self::Unix(PathBuf::from(OsStr::from_bytes(path))));
-        }
-        let text = text.to_string_lossy();
-        let address = text.strip_prefix("tcp:").unwrap_or(&text);
-        match address.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                Ok(Self::Tcp(address.to_owned()))
-            }
-            Some(_) | None => {
-                let what = format!("`{text}` is not the address of a master");
-                Err(Complaint::new(exit::BAD_REQUEST, what, "write unix:/PATH or HOST:PORT"))
-            }
-        }
-    }
-
-    /// Returns the addresses a TCP master has.
-    pub(crate) fn addresses(host: &str) -> std::io::Result<Vec<SocketAddr>> {
-        Ok(host.to_socket_addrs()?.collect())
-    }
+/// Says whether only errors are to be heard; known even where the rest cannot be read.
+pub(crate) fn is_quiet() -> bool {
+    variable("CHANGEPORT_QUIET").is_some_and(|value| value != "0")
 }
 
-impl std::fmt::Display for Master {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "{}", path.display()),
-            Self::Tcp(address) => f.write_str(address),
-        }
+/// Returns where to write how a launch ended; known even where the rest cannot be read.
+pub(crate) fn status_file() -> Option<PathBuf> {
+    variable("CHANGEPORT_STATUS").map(PathBuf::from)
+}
+
+/// An empty variable is as good as none.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn patience(text: &OsStr) -> Result<Patience, Complaint> {
+    if text == "yes" {
+        return Ok(Patience::Forever);
     }
+    if text == "no" {
+        return Ok(Patience::None);
+    }
+    duration(text).map(Patience::AtMost).ok_or_else(|| {
+        let what = format!("CHANGEPORT_WAIT is `{}`", text.to_string_lossy());
+        Complaint::new(exit::BAD_REQUEST, what, "write no, or a time with its unit such as 10m")
+    })
 }
 
-fn is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0")
+/// Reads times such as `90s`, `10m` or `1h30m`.
+fn duration(text: &OsStr) -> Option<Duration> {
+    let mut rest = text.to_str()?;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let count: u64 = rest[..digits].parse().ok()?;
+        let units = &rest[digits..];
+        let end = units.find(|c: char| c.is_ascii_digit()).unwrap_or(units.len());
+        let unit_ms: u64 = match &units[..end] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        total = total.checked_add(Duration::from_millis(count.checked_mul(unit_ms)?))?;
+        rest = &units[end..];
+    }
+    Some(total)
 }
 
-fn token() -> Result<Option<Bytes>, Complaint> {
-    let Some(path) = std::env::var_os("CHANGEPORT_TOKEN_FILE").map(PathBuf::from) else {
-        return Ok(None);
-    };
+fn token(path: OsString) -> Result<Bytes, Complaint> {
+    let path = PathBuf::from(path);
     let bytes = std::fs::read(&path).map_err(|error| {
         let what = format!("read the token file {}: {error}", path.display());
         Complaint::new(exit::BAD_REQUEST, what, "check CHANGEPORT_TOKEN_FILE")
@@ -112,9 +121,9 @@ fn token() -> Result<Option<Bytes>, Complaint> {
     let token = bytes.trim_ascii();
     if token.is_empty() || token.len() > MOST_TOKEN_BYTES {
         let what = format!("{} holds no token", path.display());
-        return Err(Complaint::new(exit::BAD_REQUEST, what, "`master token NAME` draws one"));
+        return Err(Complaint::new(exit::BAD_REQUEST, what, "put the token alone into the file"));
     }
-    Ok(Some(token.into()))
+    Ok(token.into())
 }
 
 #[cfg(test)]
@@ -122,12 +131,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_apart() {
-        let parse = |text: &str| Master::parse(OsStr::new(text)).ok();
-        assert_eq!(parse("unix:/run/x.sock"), Some(Master::Unix("/run/x.sock".into())));
-        assert_eq!(parse("tcp:ci:9999"), Some(Master::Tcp("ci:9999".into())));
-        assert_eq!(parse("[::1]:9999"), Some(Master::Tcp("[::1]:9999".into())));
-        assert_eq!(parse("/run/x.sock"), None);
-        assert_eq!(parse("ci"), None);
+    fn times_carry_their_unit() {
+        let read = |text: &str| duration(OsStr::new(text)).map(|time| time.as_secs());
+        assert_eq!(read("90s"), Some(90));
+        assert_eq!(read("1h30m"), Some(5_400));
+        assert_eq!(read("2d"), Some(172_800));
+        for wrong in ["10", "m", "10x", "1m2", "-1s", "99999999999999999999d"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_yes_no_or_a_time() {
+        let read = |text: &str| patience(OsStr::new(text)).map_err(|complaint| complaint.code);
+        assert_eq!(read("no"), Ok(Patience::None));
+        assert_eq!(read("yes"), Ok(Patience::Forever));
+        assert_eq!(read("250ms"), Ok(Patience::AtMost(Duration::from_millis(250))));
+        assert_eq!(read("maybe"), Err(exit::BAD_REQUEST));
     }
 }

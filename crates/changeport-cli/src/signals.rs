@@ -14,27 +14,33 @@ pub(crate) enum Signal {
     HangUp,
 }
 
+const ALL: [(Signal, i32); 3] =
+    [(Signal::Interrupt, SIGINT), (Signal::Terminate, SIGTERM), (Signal::HangUp, SIGHUP)];
+
 /// The signals that came.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    sources: [(Signal, UnixStream); 3],
+    sources: Vec<(Signal, UnixStream)>,
 }
 
 impl Signals {
-    /// Begins to catch them.
+    /// Begins to catch them, but for those the caller had ignored: `nohup` and a shell that puts
+    /// us into the background mean what they say.
     pub(crate) fn catch() -> io::Result<Self> {
-        Ok(Self {
-            sources: [
-                (Signal::Interrupt, stream_of(SIGINT)?),
-                (Signal::Terminate, stream_of(SIGTERM)?),
-                (Signal::HangUp, stream_of(SIGHUP)?),
-            ],
-        })
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = ignored_in(&status);
+        let mut sources = Vec::with_capacity(ALL.len());
+        for (signal, number) in ALL {
+            if ignored & (1 << (number - 1)) == 0 {
+                sources.push((signal, stream_of(number)?));
+            }
+        }
+        Ok(Self { sources })
     }
 
     /// Returns what to wait on for each.
-    pub(crate) fn fds(&self) -> [BorrowedFd<'_>; 3] {
-        [self.sources[0].1.as_fd(), self.sources[1].1.as_fd(), self.sources[2].1.as_fd()]
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sources.iter().map(|(_, source)| source.as_fd())
     }
 
     /// Takes a signal that has come, each occurrence once.
@@ -51,4 +57,21 @@ fn stream_of(number: i32) -> io::Result<UnixStream> {
     ours.set_nonblocking(true)?;
     signal_hook::low_level::pipe::register(number, handlers)?;
     Ok(ours)
+}
+
+/// Returns the set of ignored signals, signal 1 in the lowest bit. Source: proc(5).
+fn ignored_in(status: &str) -> u64 {
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_process_status() {
+        assert_eq!(ignored_in("Name:\tx\nSigBlk:\t3\nSigIgn:\t0000000000001001\n"), 0x1001);
+        assert_eq!(ignored_in(""), 0);
+    }
 }

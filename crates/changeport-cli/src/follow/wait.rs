@@ -1,108 +1,112 @@
-//! Waits for whatever comes first: the master, a signal, or a moment.
+//! Waits for whatever comes first: the master, a signal, room for output, or a moment.
 
 use std::io;
 use std::time::{Duration, Instant};
 
-use proto::limits;
-use proto::message::hello::Ping;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags};
 
-use super::{Run, Stop, WORTH_A_WORD};
+use super::{Run, Stop};
 use crate::connection::{Connection, Trouble};
-use crate::signals::Signal;
+use crate::exit;
+use crate::notice::Complaint;
+use crate::poll;
 use crate::status_file::Ending;
 
-const PING: Duration = Duration::from_millis(limits::PING_MS);
-const SILENCE: Duration = Duration::from_millis(limits::SILENCE_MS);
+/// A wait shorter than this is not worth a word.
+const WORTH_A_WORD: Duration = Duration::from_millis(150);
+/// Longer than any wait needs to be.
+const LONG: Duration = Duration::from_secs(3_600);
 
 impl Run<'_> {
     /// Waits once and acts on what came. An ending means: go now.
     pub(super) fn wait(&mut self, connection: &mut Connection) -> Result<Option<Ending>, Stop> {
-        let timeout = self.next_moment().saturating_duration_since(Instant::now());
-        let [interrupt, terminate, hang_up] = self.signals.fds();
-        let mut sources = [
-            PollFd::new(&*connection, PollFlags::IN),
-            PollFd::from_borrowed_fd(interrupt, PollFlags::IN),
-            PollFd::from_borrowed_fd(terminate, PollFlags::IN),
-            PollFd::from_borrowed_fd(hang_up, PollFlags::IN),
-        ];
-        poll_for(&mut sources, timeout).map_err(Trouble::Lost)?;
-        let has_come = !sources[0].revents().is_empty();
-        while let Some(signal) = self.signals.take() {
-            if let Some(ending) = self.signal(signal, connection)? {
-                return Ok(Some(ending));
+        match self.printer.waits_for() {
+            Some(fd) => {
+                let is_ready = self.is_ready(PollFd::from_borrowed_fd(fd, PollFlags::OUT), None)?;
+                if is_ready && let Err(error) = self.printer.write_some() {
+                    return Ok(Some(self.cannot_write(&error)));
+                }
+                connection.did_not_listen(Instant::now());
+            }
+            None => {
+                let limit = Some(connection.next_moment());
+                if self.is_ready(PollFd::new(&*connection, PollFlags::IN), limit)? {
+                    connection.fill()?;
+                }
+                connection.tend(Instant::now())?;
             }
         }
-        if has_come {
-            connection.fill()?;
-            self.heard = Instant::now();
+        Ok(self.news())
+    }
+
+    /// Waits for a source, a signal, or the next moment at which something has to be done.
+    fn is_ready(&self, source: PollFd<'_>, limit: Option<Instant>) -> Result<bool, Trouble> {
+        let mut moment = self.next_moment();
+        if let Some(limit) = limit {
+            moment = moment.min(limit);
         }
-        self.moments(connection)
+        let signals = self.signals.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        let mut sources: Vec<PollFd<'_>> = std::iter::once(source).chain(signals).collect();
+        poll::wait_until(&mut sources, moment).map_err(Trouble::Lost)?;
+        Ok(!sources[0].revents().is_empty())
+    }
+
+    /// Waits between two connections. An ending means: go now.
+    pub(super) fn pause(&mut self, length: Duration) -> Option<Ending> {
+        let end = Instant::now() + length;
+        loop {
+            if let Some(ending) = self.news() {
+                return Some(ending);
+            }
+            if Instant::now() >= end {
+                return None;
+            }
+            let signals = self.signals.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            let mut sources: Vec<PollFd<'_>> = signals.collect();
+            if poll::wait_until(&mut sources, end.min(self.next_moment())).is_err() {
+                return None;
+            }
+        }
     }
 
     /// Returns when something has to be done although nothing comes.
     fn next_moment(&self) -> Instant {
-        let mut moment = self.heard.max(self.asked) + PING;
-        if let Some((since, _)) = &self.waiting
-            && !self.has_said_queued
-        {
-            moment = moment.min(*since + WORTH_A_WORD);
-        }
-        if let Some((deadline, _)) = self.leaving {
-            moment = moment.min(deadline);
-        }
-        moment
+        let word = self.waiting.as_ref().filter(|_| !self.has_said_queued);
+        let word = word.map(|(since, _)| *since + WORTH_A_WORD);
+        let patience = self.patience_ends().filter(|_| self.can_lose_patience());
+        let leaving = self.leaving.map(|leaving| leaving.deadline);
+        let moments = [word, patience, leaving].into_iter().flatten();
+        moments.min().unwrap_or_else(|| Instant::now() + LONG)
     }
 
-    fn moments(&mut self, connection: &mut Connection) -> Result<Option<Ending>, Stop> {
+    /// Acts on signals and on moments that have come.
+    fn news(&mut self) -> Option<Ending> {
         let now = Instant::now();
-        if let Some((deadline, code)) = self.leaving
-            && now >= deadline
-        {
-            return Ok(Some(self.ending(code, "left without an answer of the master")));
+        while let Some(signal) = self.signals.take() {
+            if let Some(ending) = self.signal(signal, now) {
+                return Some(ending);
+            }
         }
+        if self.leaving.is_some_and(|leaving| now >= leaving.deadline) {
+            return Some(self.leave_unanswered());
+        }
+        self.lose_patience(now);
         let lasts = |(since, _): &(Instant, String)| now >= *since + WORTH_A_WORD;
         if !self.has_said_queued && self.waiting.as_ref().is_some_and(lasts) {
             self.say_waiting();
         }
-        if now.duration_since(self.heard) >= SILENCE {
-            return Err(Trouble::Lost(io::ErrorKind::TimedOut.into()).into());
-        }
-        if now.duration_since(self.heard.max(self.asked)) >= PING {
-            self.asked = now;
-            connection.send(&Ping { nonce: 0 })?;
-        }
-        Ok(None)
+        None
     }
 
-    /// Waits between two connections. Returns the signal that ended the wait.
-    pub(super) fn pause(&mut self, length: Duration) -> Option<Signal> {
-        let end = Instant::now() + length;
-        loop {
-            if let Some(signal) = self.signals.take() {
-                return Some(signal);
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            let mut sources =
-                self.signals.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-            if poll_for(&mut sources, left).is_err() {
-                return None;
-            }
+    /// Nobody reads the output, or there is no room for it. Whether the app goes on is for its
+    /// `on_disconnect` to say.
+    fn cannot_write(&mut self, error: &io::Error) -> Ending {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return self.ending(exit::BROKEN_PIPE, "nobody reads the output");
         }
-    }
-}
-
-/// Polls; an interrupted call is as good as one that timed out.
-fn poll_for(sources: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
-    // Rounded up, or the last fraction of a millisecond would be spent spinning.
-    let timeout = timeout + Duration::from_micros(500);
-    let timeout = Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-    match poll(sources, Some(&timeout)) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(errno) => Err(errno.into()),
+        let request = self.known_as();
+        let what = format!("write the output: {error}; {request} may go on");
+        let next = format!("later: changeport logs {request}");
+        self.give_up(&Complaint::new(exit::UNKNOWN_OUTCOME, what, next))
     }
 }

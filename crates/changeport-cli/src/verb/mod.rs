@@ -7,18 +7,37 @@ pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod wait;
 
+use std::io::Write as _;
+
 use proto::Message;
 
 use crate::connection::{Connection, Trouble};
 use crate::exit;
 use crate::notice::Complaint;
-use crate::settings::{Master, Settings};
+use crate::reconnect::insist;
+use crate::settings::Settings;
+use crate::socket::Master;
 
-/// Asks one question and waits for the answer.
+/// Asks one question and waits for the answer, over lost connections too: nothing that this
+/// program asks does more when it is asked twice.
 fn ask<Q: Message, A: Message>(settings: &Settings, question: &Q) -> Result<A, Complaint> {
-    Connection::open(&settings.master, settings.token.as_ref(), question)
-        .and_then(|mut connection| connection.receive())
-        .map_err(|trouble| complaint(&trouble, &settings.master))
+    try_to_ask(settings, question).map_err(|trouble| complaint(&trouble, &settings.address.master))
+}
+
+fn try_to_ask<Q: Message, A: Message>(settings: &Settings, question: &Q) -> Result<A, Trouble> {
+    insist(|_| Connection::open(&settings.address, question)?.receive())
+}
+
+/// Writes an answer to stdout.
+fn print(text: &str) -> Result<u8, Complaint> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Ok(()) => Ok(0),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(exit::BROKEN_PIPE),
+        Err(error) => {
+            let what = format!("write to stdout: {error}");
+            Err(Complaint::new(exit::UNKNOWN_OUTCOME, what, format!("it said: {text}")))
+        }
+    }
 }
 
 /// Says what a trouble means where nothing was under way.

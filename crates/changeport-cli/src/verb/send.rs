@@ -1,15 +1,15 @@
 //! `send`: a plain change, for whichever schedulers want it.
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
 
 use proto::Bytes;
 use proto::message::command::Variable;
 use proto::message::launch::{Accepted, SendChange};
 
-use super::ask;
-use crate::notice::Complaint;
+use super::{complaint, print, try_to_ask};
+use crate::connection::Trouble;
+use crate::notice::{Complaint, harmless};
 use crate::settings::Settings;
 use crate::{exit, launch_id};
 
@@ -36,17 +36,21 @@ pub(crate) struct Options {
     /// NAME=VALUE; may be given again.
     #[arg(long = "property", value_name = "NAME=VALUE")]
     properties: Vec<OsString>,
-    /// Files that changed.
+    /// A file that changed; may be given again.
+    #[arg(long = "file", value_name = "FILE")]
     files: Vec<OsString>,
 }
 
 pub(crate) fn main(settings: &Settings, options: Options) -> Result<u8, Complaint> {
     let change = change(options)?;
-    let accepted: Accepted = ask(settings, &change)?;
-    let text = describe(&accepted);
-    writeln!(std::io::stdout(), "{text}")
-        .map(|()| 0)
-        .map_err(|error| Complaint::new(exit::BROKEN_PIPE, format!("{text}: {error}"), ""))
+    match try_to_ask(settings, &change) {
+        Ok(accepted) => print(&harmless(&describe(&accepted))),
+        Err(Trouble::Lost(error)) => {
+            let what = format!("the master did not answer for a minute ({error})");
+            Err(Complaint::new(exit::UNKNOWN_OUTCOME, what, "it may have taken the change"))
+        }
+        Err(trouble) => Err(complaint(&trouble, &settings.address.master)),
+    }
 }
 
 fn change(options: Options) -> Result<SendChange, Complaint> {

@@ -1,14 +1,11 @@
 //! `status [ID]`: where a request is, or everything of ours that waits.
 
-use std::io::Write as _;
-
 use proto::message::launch::Stage;
-use proto::message::question::{Queue, QueueWanted, RequestLine, RequestWanted};
+use proto::message::question::{Queue, QueueLine, QueueWanted, RequestLine, RequestWanted};
 use serde_json::{Value, json};
 
-use super::ask;
-use crate::exit;
-use crate::notice::Complaint;
+use super::{ask, print};
+use crate::notice::{Complaint, harmless};
 use crate::settings::Settings;
 
 pub(crate) fn main(
@@ -19,7 +16,7 @@ pub(crate) fn main(
     let text = match request {
         Some(request) => {
             let line: RequestLine = ask(settings, &RequestWanted { request })?;
-            if json { as_json(&line).to_string() } else { as_text(&line) }
+            if json { as_json(&line).to_string() } else { harmless(&as_text(&line)) }
         }
         None => {
             let queue: Queue = ask(settings, &QueueWanted {})?;
@@ -34,7 +31,8 @@ pub(crate) fn main(
                         })
                         .to_string()
                     } else {
-                        format!("{}  place {}  {}", line.request, line.place, line.blocked_by)
+                        let QueueLine { request, place, blocked_by, .. } = line;
+                        harmless(&format!("{request}  place {place}  {blocked_by}"))
                     }
                 })
                 .collect();
@@ -44,9 +42,7 @@ pub(crate) fn main(
             lines.join("\n")
         }
     };
-    writeln!(std::io::stdout(), "{text}")
-        .map(|()| 0)
-        .map_err(|error| Complaint::new(exit::BROKEN_PIPE, error.to_string(), ""))
+    print(&text)
 }
 
 fn as_json(line: &RequestLine) -> Value {

@@ -1,12 +1,9 @@
 //! `stop ID`: ends a request, waiting or running.
 
-use std::io::Write as _;
-
 use proto::message::launch::{Cancel, Cancelled, Stage};
 
-use super::ask;
-use crate::exit;
-use crate::notice::Complaint;
+use super::{ask, print};
+use crate::notice::{Complaint, harmless};
 use crate::settings::Settings;
 
 pub(crate) fn main(settings: &Settings, request: String, reason: String) -> Result<u8, Complaint> {
@@ -17,7 +14,5 @@ pub(crate) fn main(settings: &Settings, request: String, reason: String) -> Resu
         Stage::Ended => "had ended before",
         Stage::Unknown => "was stopped",
     };
-    writeln!(std::io::stdout(), "{} {what}", cancelled.request)
-        .map(|()| 0)
-        .map_err(|error| Complaint::new(exit::BROKEN_PIPE, error.to_string(), ""))
+    print(&format!("{} {what}", harmless(&cancelled.request)))
 }
