@@ -5,6 +5,7 @@
 use std::io::{IsTerminal as _, Write as _};
 
 const CLEAR_LINE: &str = "\r\x1b[K";
+const HINT: &str = "   [Ctrl-C leaves]";
 
 /// Something that ends the program: what, what to do next, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +64,8 @@ impl Speaker {
             return;
         }
         if self.is_terminal {
-            let (name, text) = (harmless(&self.name), harmless(text));
-            write(&format!("{CLEAR_LINE}{name}: {text}   [Ctrl-C leaves]"));
+            let text = format!("{}: {}", harmless(&self.name), harmless(text));
+            write(&format!("{CLEAR_LINE}{}{HINT}", cut(&text, columns())));
             self.has_live_line = true;
         } else {
             write(&line(&self.name, text));
@@ -95,6 +96,22 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
+/// Cuts the text of a live line so that it stays on one: more could not be cleared again.
+fn cut(text: &str, columns: usize) -> String {
+    let room = columns.saturating_sub(HINT.len() + 1);
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(room.saturating_sub(1)).collect();
+    kept + "…"
+}
+
+/// Returns the width of the terminal behind stderr; one that does not tell has the usual width.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+}
+
 fn write(text: &str) {
     // A caller that closed its stderr does not want to hear it.
     drop(std::io::stderr().write_all(text.as_bytes()));
@@ -107,5 +124,13 @@ mod tests {
     #[test]
     fn what_a_master_says_does_not_drive_the_terminal() {
         assert_eq!(line("a\x1b[2J", "b\x1b]0;t\x07\nc\r\u{9b}m\n"), "a[2J: b]0;t cm\n");
+    }
+
+    #[test]
+    fn a_live_line_fits_the_terminal() {
+        assert_eq!(cut("hello: short", 80), "hello: short");
+        let shown = cut("hello: 1234567890", 17 + HINT.len());
+        assert_eq!(shown, "hello: 12345678…");
+        assert_eq!(cut("hello", 3), "…");
     }
 }

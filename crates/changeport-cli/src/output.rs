@@ -44,6 +44,8 @@ pub(crate) enum OutputError {
 #[derive(Debug)]
 pub(crate) struct Printer {
     own_words: OwnWords,
+    /// What Yardmaster said last.
+    last_word: String,
     position: Position,
     waiting: VecDeque<(Target, Vec<u8>)>,
     /// How much of the first piece that waits is out.
@@ -52,8 +54,8 @@ pub(crate) struct Printer {
 
 impl Printer {
     pub(crate) fn new(own_words: OwnWords) -> Self {
-        let position = Position::default();
-        Self { own_words, position, waiting: VecDeque::new(), written: 0 }
+        let (last_word, position) = (String::new(), Position::default());
+        Self { own_words, last_word, position, waiting: VecDeque::new(), written: 0 }
     }
 
     /// Returns where to go on after a lost connection.
@@ -89,6 +91,11 @@ impl Printer {
             return Err(OutputError::Damaged { part: at.part, offset: at.offset });
         }
         Ok(())
+    }
+
+    /// Says whether the log has told this already, as its last word.
+    pub(crate) fn has_told(&self, reason: &str) -> bool {
+        !self.last_word.is_empty() && reason.contains(&self.last_word)
     }
 
     /// Returns what the next piece waits for, or `None` when everything is out.
@@ -136,6 +143,7 @@ impl Printer {
             OwnWords::Under(name) => {
                 let line = notice::line(name, text);
                 self.push(Target::Stderr, line.as_bytes());
+                text.trim_end().clone_into(&mut self.last_word);
             }
             OwnWords::Hide => {}
         }

@@ -27,8 +27,7 @@ impl Signals {
     /// Begins to catch them, but for those the caller had ignored: `nohup` and a shell that puts
     /// us into the background mean what they say.
     pub(crate) fn catch() -> io::Result<Self> {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let ignored = ignored_in(&status);
+        let ignored = ignored();
         let mut sources = Vec::with_capacity(ALL.len());
         for (signal, number) in ALL {
             if ignored & (1 << (number - 1)) == 0 {
@@ -57,6 +56,14 @@ fn stream_of(number: i32) -> io::Result<UnixStream> {
     ours.set_nonblocking(true)?;
     signal_hook::low_level::pipe::register(number, handlers)?;
     Ok(ours)
+}
+
+/// Asks the kernel which signals are ignored. One read gets the whole file; without it nothing is.
+fn ignored() -> u64 {
+    let mut status = [0; 4096];
+    let count =
+        std::fs::File::open("/proc/self/status").and_then(|mut file| file.read(&mut status));
+    ignored_in(&String::from_utf8_lossy(&status[..count.unwrap_or(0)]))
 }
 
 /// Returns the set of ignored signals, signal 1 in the lowest bit. Source: proc(5).

@@ -92,7 +92,7 @@ impl Run<'_> {
 
     fn ended(&mut self, ended: Ended) -> Ending {
         let origin = if ended.reason.is_empty() { Origin::App } else { Origin::Launcher };
-        if origin == Origin::Launcher {
+        if origin == Origin::Launcher && !self.printer.has_told(&ended.reason) {
             self.speaker.complain(&Complaint::new(ended.exit_code, &ended.reason, ""));
         }
         Ending {

@@ -24,10 +24,10 @@ pub(super) fn queued(progress: &Progress) -> String {
     text
 }
 
-/// Says where a request runs at last.
+/// Says that a wait is over, and where it ended.
 pub(super) fn started(detail: &str, waited: Duration) -> String {
     let space = if detail.is_empty() { "" } else { " " };
-    format!("started{space}{detail} after {}", duration(waited))
+    format!("started after {}{space}{detail}", duration(waited))
 }
 
 /// Says how long the caller was ready to wait.

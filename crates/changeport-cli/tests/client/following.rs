@@ -49,6 +49,23 @@ fn a_reason_is_said_and_the_code_is_not_the_apps() {
 }
 
 #[test]
+fn a_reason_that_the_log_has_told_is_not_told_again() {
+    let yard = Yard::new();
+    let client = start(&mut yard.launcher("hello"));
+    let mut call = yard.run_launch();
+    call.output(0, &[(Channel::System, b"cannot run `x`: no such file")]);
+    call.send(&Ended {
+        request: "hello#1".to_owned(),
+        result: "FAILURE".to_owned(),
+        exit_code: 126,
+        reason: "step: not started (cannot run `x`: no such file)".to_owned(),
+    });
+    let finished = client.finish();
+    let expected = "hello: cannot run `x`: no such file\n";
+    assert_eq!((finished.code(), finished.err().as_str()), (Some(126), expected));
+}
+
+#[test]
 fn words_of_the_yard_carry_the_apps_name_unless_quiet() {
     for (quiet, expected) in [("0", "e\nhello: ended for taking too long\n"), ("1", "e\n")] {
         let yard = Yard::new();

@@ -178,7 +178,8 @@ impl Call {
     }
 }
 
-fn wait_for(source: &impl AsFd) {
+/// Waits until something can be read.
+pub(crate) fn wait_for(source: &impl AsFd) {
     let mut sources = [PollFd::new(source, PollFlags::IN)];
     let patience = Timespec::try_from(PATIENCE).unwrap();
     let count = poll(&mut sources, Some(&patience)).unwrap();

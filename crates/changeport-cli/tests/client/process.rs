@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::master::Yard;
+use crate::master::{Yard, wait_for};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_changeport");
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,14 +61,16 @@ impl Yard {
     }
 }
 
-/// A client that runs; what it writes is not read before `finish`.
+/// A client that runs; what it writes is not read before somebody asks.
 pub(crate) struct Client {
     child: Option<Child>,
+    /// What was read of its stderr.
+    said: Vec<u8>,
 }
 
 /// Starts a client.
 pub(crate) fn start(command: &mut Command) -> Client {
-    Client { child: Some(command.spawn().unwrap()) }
+    Client { child: Some(command.spawn().unwrap()), said: Vec::new() }
 }
 
 /// Runs a client to its end.
@@ -83,6 +85,19 @@ impl Client {
 
     fn pid(&self) -> Pid {
         Pid::from_child(self.child.as_ref().expect("it runs"))
+    }
+
+    /// Waits for the next line on its stderr.
+    pub(crate) fn hears(&mut self) -> String {
+        let stderr = self.child.as_mut().expect("it runs").stderr.as_mut().expect("it is piped");
+        let begin = self.said.len();
+        while self.said.last() != Some(&b'\n') || self.said.len() == begin {
+            wait_for(stderr);
+            let mut byte = [0];
+            stderr.read_exact(&mut byte).unwrap();
+            self.said.extend(byte);
+        }
+        String::from_utf8(self.said[begin..].to_vec()).unwrap()
     }
 
     /// Closes our end of its stdout.
@@ -102,7 +117,8 @@ impl Client {
             panic!("the client did not end within {PATIENCE:?} (killed: {killed:?})");
         };
         waiter.join().unwrap().unwrap();
-        let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
+        let (stdout, rest) = (stdout.join().unwrap(), stderr.join().unwrap());
+        let stderr = [std::mem::take(&mut self.said), rest].concat();
         Finished { status: status.unwrap(), stdout, stderr }
     }
 }
