@@ -13,13 +13,14 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::poll;
 use crate::settings::Address;
-use crate::socket::Socket;
+use crate::socket::{self, Socket};
 
 const HANDSHAKE: Duration = Duration::from_millis(limits::HANDSHAKE_MS);
 const PING: Duration = Duration::from_millis(limits::PING_MS);
 const SILENCE: Duration = Duration::from_millis(limits::SILENCE_MS);
-/// For the refusal of a master that closed the connection before it had read everything.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// For the refusal of a master that closed the connection before it had read everything; it was
+/// sent before the close, so it is there or nearly there.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What came of speaking to the master.
 #[derive(Debug, thiserror::Error)]
@@ -54,16 +55,26 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects and sends the hello and the first message in one go. The welcome comes later.
     pub(crate) fn open<M: Message>(address: &Address, first: &M) -> Result<Self, Trouble> {
+        Self::open_within(socket::PATIENCE, address, first)
+    }
+
+    /// The same for a caller that may have less time.
+    pub(crate) fn open_within<M: Message>(
+        patience: Duration,
+        address: &Address,
+        first: &M,
+    ) -> Result<Self, Trouble> {
         let mut bytes =
             encode(&Hello::new(Role::Client, address.token.clone())).map_err(Trouble::TooLarge)?;
         bytes.extend(encode(first).map_err(Trouble::TooLarge)?);
-        let socket = Socket::connect(&address.master).map_err(Trouble::Unreachable)?;
+        let socket = Socket::connect(&address.master, patience).map_err(Trouble::Unreachable)?;
         let reader = FrameReader::authenticated();
         let (buffer, now) = (vec![0; 32 * 1024], Instant::now());
         let mut connection =
             Self { socket, reader, buffer, opened: now, is_welcome: false, heard: now, asked: now };
         match connection.socket.write(&bytes) {
             Ok(()) => Ok(connection),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Trouble::Lost(error)),
             Err(error) => Err(connection.last_words(error)),
         }
     }

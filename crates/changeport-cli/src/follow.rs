@@ -19,6 +19,7 @@ use crate::output::{OwnWords, Printer};
 use crate::reconnect::Pauses;
 use crate::settings::{Patience, Settings};
 use crate::signals::Signals;
+use crate::socket;
 use crate::status_file::{Ending, Origin};
 use leave::Leaving;
 
@@ -59,6 +60,8 @@ pub(crate) struct Run<'a> {
     has_said_queued: bool,
     /// The signal of a cancel that the master has not been sent yet.
     owed: Option<i32>,
+    /// A cancel was sent and not answered yet.
+    is_cancelling: bool,
     leaving: Option<Leaving>,
 }
 
@@ -85,6 +88,7 @@ impl<'a> Run<'a> {
             waiting: None,
             has_said_queued: false,
             owed: None,
+            is_cancelling: false,
             leaving: None,
         }
     }
@@ -133,15 +137,18 @@ impl<'a> Run<'a> {
 
     fn open(&mut self) -> Result<Connection, Trouble> {
         let address = &self.settings.address;
+        let patience = self.leaving.map_or(socket::PATIENCE, Leaving::patience);
         // A signal to an app that runs is the caller's to repeat; the wish to leave is kept.
-        self.owed = self.leaving.map(|leaving| leaving.signal()).or(self.owed);
+        self.owed = self.leaving.map(Leaving::signal).or(self.owed);
+        self.is_cancelling = false;
         match &self.request {
             Some(request) => {
                 let position = self.printer.position();
-                Connection::open(address, &Follow { request: request.clone(), position })
+                let follow = Follow { request: request.clone(), position };
+                Connection::open_within(patience, address, &follow)
             }
             None => {
-                let opened = Connection::open(address, self.launch);
+                let opened = Connection::open_within(patience, address, self.launch);
                 self.was_sent |= !matches!(opened, Err(Trouble::Unreachable(_)));
                 opened
             }
@@ -153,7 +160,14 @@ impl<'a> Run<'a> {
         loop {
             // What came before goes out before anything else is looked at.
             while self.printer.waits_for().is_none() {
-                let Some(frame) = connection.next()? else { break };
+                let frame = match connection.next() {
+                    Err(Trouble::Refused(refusal)) if self.is_cancelling => {
+                        self.cancel_refused(&refusal);
+                        continue;
+                    }
+                    came => came?,
+                };
+                let Some(frame) = frame else { break };
                 if let Some(ending) = self.frame(&frame, connection)? {
                     return Ok(ending);
                 }

@@ -16,7 +16,7 @@ use crate::exit;
 use crate::notice::Complaint;
 
 /// A master that takes nothing for so long is not there.
-const PATIENCE: Duration = Duration::from_millis(limits::HANDSHAKE_MS);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(limits::HANDSHAKE_MS);
 
 /// Where the master is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,14 +63,14 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Connects.
+    /// Connects; neither that nor any write waits longer than `patience`.
     ///
     /// # Errors
     /// When nobody answers there; a signal ends the wait too.
-    pub(crate) fn connect(master: &Master) -> io::Result<Self> {
+    pub(crate) fn connect(master: &Master, patience: Duration) -> io::Result<Self> {
         match master {
-            Master::Unix(path) => connect_unix(path).map(Self::Unix),
-            Master::Tcp(address) => connect_tcp(address).map(Self::Tcp),
+            Master::Unix(path) => connect_unix(path, patience).map(Self::Unix),
+            Master::Tcp(address) => connect_tcp(address, patience).map(Self::Tcp),
         }
     }
 
@@ -88,12 +88,18 @@ impl Socket {
         }
     }
 
-    /// Writes everything.
+    /// Writes everything, or the connection is of no more use.
+    ///
+    /// # Errors
+    /// When the other side takes no more in time. A signal ends the wait for it too: whoever
+    /// leaves does not wait for a master that is stuck.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Unix(socket) => socket.write_all(bytes),
-            Self::Tcp(socket) => socket.write_all(bytes),
-        }
+        let count = match self {
+            Self::Unix(socket) => socket.write(bytes)?,
+            Self::Tcp(socket) => socket.write(bytes)?,
+        };
+        // A blocking socket takes everything, but for a signal, its time limit, or a close.
+        if count < bytes.len() { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
     }
 }
 
@@ -108,22 +114,22 @@ impl AsFd for Socket {
 
 /// Connects with the limit of writes already set: it also ends the wait for a master that has
 /// stopped to take connections.
-fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+fn connect_unix(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     let address = SocketAddrUnix::new(path)?;
     let flags = SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(PATIENCE))?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(patience))?;
     rustix::net::connect(&socket, &address)?;
     Ok(UnixStream::from(socket))
 }
 
-fn connect_tcp(address: &str) -> io::Result<TcpStream> {
+fn connect_tcp(address: &str, patience: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
+        match TcpStream::connect_timeout(&address, patience) {
             Ok(socket) => {
                 socket.set_nodelay(true)?;
-                socket.set_write_timeout(Some(PATIENCE))?;
+                socket.set_write_timeout(Some(patience))?;
                 return Ok(socket);
             }
             Err(error) => last = error,

@@ -106,6 +106,7 @@ impl Run<'_> {
 
     /// A request that was taken back while it waited ends here; a running one ends by itself.
     fn cancelled(&mut self, cancelled: &Cancelled) -> Option<Ending> {
+        self.is_cancelling = false;
         match cancelled.stage {
             Stage::Queued => {
                 let why = self.leaving.map_or(Why::Interrupt, |leaving| leaving.why);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use proto::message::hello::Refusal;
 use proto::message::launch::{Cancel, Stage};
 
 use super::{Run, words};
@@ -10,6 +11,7 @@ use crate::exit;
 use crate::interrupt::Act;
 use crate::notice::Complaint;
 use crate::signals::Signal;
+use crate::socket;
 use crate::status_file::Ending;
 
 const SIGINT: i32 = 2;
@@ -44,14 +46,32 @@ impl Leaving {
             Why::Terminate | Why::Impatience => SIGTERM,
         }
     }
+
+    /// Returns how long a connection may take to be made.
+    pub(super) fn patience(self) -> Duration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        left.clamp(Duration::from_millis(1), socket::PATIENCE)
+    }
+}
+
+fn code_of(signal: Signal) -> u8 {
+    match signal {
+        Signal::Interrupt => exit::LEFT,
+        Signal::Terminate => exit::TERMINATED,
+        Signal::HangUp => exit::HUNG_UP,
+    }
 }
 
 impl Run<'_> {
     /// Acts on a signal. An ending means: go now.
     pub(super) fn signal(&mut self, signal: Signal, now: Instant) -> Option<Ending> {
         match signal {
+            Signal::Interrupt | Signal::Terminate if !self.was_sent => {
+                let code = code_of(signal);
+                Some(self.ending(code, "left before it was submitted"))
+            }
             // Whether the app goes on is for its `on_disconnect` to say.
-            Signal::HangUp => Some(self.ending(exit::HUNG_UP, "the terminal is gone")),
+            Signal::HangUp => Some(self.ending(code_of(signal), "the terminal is gone")),
             Signal::Terminate => {
                 self.leave(Why::Terminate, now + TO_END);
                 None
@@ -90,7 +110,15 @@ impl Run<'_> {
     pub(super) fn pay(&mut self, connection: &mut Connection) -> Result<(), Trouble> {
         let Some(request) = self.request.clone() else { return Ok(()) };
         let Some(signal) = self.owed.take() else { return Ok(()) };
+        self.is_cancelling = true;
         connection.send(&Cancel { request, reason: String::new(), signal })
+    }
+
+    /// The master did not cancel: the launch goes on, and so does the caller.
+    pub(super) fn cancel_refused(&mut self, refusal: &Refusal) {
+        self.is_cancelling = false;
+        self.leaving = None;
+        self.speaker.complain(&Complaint::new(0, &refusal.message, &refusal.hint));
     }
 
     /// Says whether the caller can still become tired of waiting.
@@ -142,13 +170,14 @@ impl Run<'_> {
 
     /// Goes although the master has not answered.
     pub(super) fn leave_unanswered(&mut self) -> Ending {
-        let request = self.known_as();
-        let what = format!("left without an answer of the master; {request} may go on");
+        let what = format!("left without an answer of the master; {} may go on", self.known_as());
         let code = match self.leaving.map(|leaving| leaving.why) {
             Some(Why::Interrupt) | None => exit::LEFT,
             Some(Why::Terminate) => exit::TERMINATED,
             Some(Why::Impatience) => exit::UNKNOWN_OUTCOME,
         };
-        self.give_up(&Complaint::new(code, what, format!("see: changeport status {request}")))
+        let request = self.request.as_deref().unwrap_or_default();
+        let next = format!("see: changeport status {request}");
+        self.give_up(&Complaint::new(code, what, next.trim_end()))
     }
 }

@@ -106,6 +106,21 @@ fn a_term_ends_the_app_and_waits_for_it() {
 }
 
 #[test]
+fn a_refused_interrupt_does_not_end_the_following() {
+    let yard = Yard::new();
+    let client = start(&mut yard.launcher("hello"));
+    let mut call = running(&yard);
+    client.signal(Signal::INT);
+    assert_eq!(call.receive::<Cancel>(), cancel_of(2));
+    call.refuse("not_stored");
+    call.output(0, &[(Channel::Out, b"on")]);
+    call.ended(6);
+    let finished = client.finish();
+    assert_eq!((finished.code(), finished.out().as_str()), (Some(6), "on"));
+    assert!(finished.err().ends_with("hello: refused for not_stored; do otherwise\n"));
+}
+
+#[test]
 fn a_wish_to_end_it_outlives_the_master() {
     let yard = Yard::new();
     let client = start(&mut yard.launcher("hello"));
