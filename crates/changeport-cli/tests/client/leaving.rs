@@ -46,11 +46,14 @@ fn ctrl_c_in_the_queue_leaves_even_when_the_master_says_nothing() {
 #[test]
 fn ctrl_c_just_after_the_start_is_the_first_of_three() {
     let yard = Yard::new();
-    let client = start(&mut yard.launcher("hello"));
+    let mut client = start(&mut yard.launcher("hello"));
     let (mut call, _) = yard.accept_launch();
     client.signal(Signal::INT);
     assert_eq!(call.receive::<Cancel>(), cancel_of(2));
     cancelled(&mut call, Stage::Running);
+    assert!(client.hears().starts_with("hello: it had just started and is interrupted"));
+    client.signal(Signal::INT);
+    assert_eq!(call.receive::<Cancel>(), cancel_of(15));
     call.output(0, &[(Channel::Out, b"bye")]);
     call.ended(9);
     let finished = client.finish();
