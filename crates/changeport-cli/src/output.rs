@@ -81,7 +81,7 @@ impl Printer {
         let begin = at.offset;
         for record in record::iter(bytes) {
             let is_new = (at.part, at.offset) >= (self.position.part, self.position.offset);
-            at.offset += record.size() as u64;
+            at.offset = at.offset.saturating_add(record.size() as u64);
             if is_new {
                 self.add(record);
                 self.position = at;
