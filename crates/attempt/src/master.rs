@@ -50,6 +50,8 @@ pub enum Output {
     Began,
     /// The outcome is now known, once and for all.
     Ended(Outcome),
+    /// The rest of the log went with the worker's spool: it ends where it is.
+    LogCut,
 }
 
 impl Command {
@@ -114,6 +116,12 @@ impl Command {
                     LostReason::Forgotten
                 };
                 self.end(Outcome::Lost(reason), 0)
+            }
+            // Only `FinalAck` lets a worker forget, and there was none: its spool is gone. Waiting
+            // for bytes that nobody has would never end.
+            State::Ended { outcome, log_bytes: 1.. } => {
+                self.state = State::Ended { outcome: outcome.clone(), log_bytes: 0 };
+                vec![Output::LogCut]
             }
             State::Ended { .. } | State::Sealed { .. } => Vec::new(),
         }

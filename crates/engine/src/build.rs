@@ -157,7 +157,7 @@ impl Engine {
                         command.began_us = Some(now.wall_us);
                     }
                 }
-                Output::Ended(_) => self.seal(id),
+                Output::Ended(_) | Output::LogCut => self.seal(id),
             }
         }
     }
