@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 use crate::binaries::{Binary, binary};
@@ -111,9 +112,42 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
         daemon
     }
 
+    /// Starts the master again where its worker looks for it.
+    pub fn start_master_at(&mut self, address: &str) -> Daemon {
+        let text = fs::read_to_string(self.path("master.toml")).expect("read the configuration");
+        let text = text.replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{address}\""));
+        self.write("master.toml", &text);
+        self.start_master()
+    }
+
+    /// Returns where the master listens for workers.
+    ///
+    /// # Panics
+    /// When it was never started.
+    pub fn worker_address(&self) -> &str {
+        self.worker_address.as_deref().expect("the master was started before")
+    }
+
+    /// Returns the shims of this yard that live, each with the id of its command.
+    pub fn shims(&self) -> Vec<(Pid, String)> {
+        let spool = self.path("worker/spool");
+        let mut shims = Vec::new();
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let name = process.file_name();
+            let pid = name.to_str().and_then(|text| text.parse().ok()).and_then(Pid::from_raw);
+            let program = fs::read_link(process.path().join("exe")).unwrap_or_default();
+            let is_shim = program.file_name().is_some_and(|name| name == "yardmaster-shim");
+            let (Some(pid), true) = (pid, is_shim) else { continue };
+            if let Some(command) = locked_in(&process.path(), &spool) {
+                shims.push((pid, command));
+            }
+        }
+        shims
+    }
+
     /// Starts the worker, with more keys in its configuration.
     pub fn start_worker(&self, more: &str) -> Daemon {
-        let address = self.worker_address.as_deref().expect("the master was started before");
+        let address = self.worker_address();
         self.write(
             "worker.toml",
             &format!(
@@ -203,8 +237,8 @@ pub struct Client {
 
 impl Client {
     /// Returns its process id.
-    pub fn pid(&self) -> rustix::process::Pid {
-        rustix::process::Pid::from_child(&self.child)
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Waits for its end.
@@ -219,13 +253,23 @@ impl Drop for Yard {
     }
 }
 
+/// Returns the command whose spool entry a process holds open.
+fn locked_in(process: &Path, spool: &Path) -> Option<String> {
+    let mut files = fs::read_dir(process.join("fd")).ok()?.flatten();
+    files.find_map(|file| {
+        let target = fs::read_link(file.path()).ok()?;
+        let command = target.strip_prefix(spool).ok()?.iter().next()?;
+        target.ends_with("lock").then(|| command.to_string_lossy().into_owned())
+    })
+}
+
 /// Ends every process that mentions the yard's folder: shims, and commands whose working
 /// directory it is.
 fn end_everything_in(folder: &Path) {
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some(pid) = name.to_str().and_then(|text| text.parse::<i32>().ok()) else { continue };
-        let Some(pid) = rustix::process::Pid::from_raw(pid) else { continue };
+        let Some(pid) = Pid::from_raw(pid) else { continue };
         if pid != rustix::process::getpid() && belongs_to(&entry.path(), folder) {
             // It may be gone by now.
             let _is_gone =

@@ -1,3 +1,4 @@
 //! End-to-end tests: the real binaries, over real sockets, with real processes.
 
 mod launch;
+mod restart;
