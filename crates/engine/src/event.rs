@@ -27,7 +27,8 @@ pub enum Event {
     },
     /// A deadline the engine asked for has come.
     Due,
-    /// A worker attached with these commands among its own.
+    /// A worker attached with these commands among its own. Its connections are told of in the
+    /// order of their stamps: an older one would report what no longer is.
     WorkerAttached {
         worker: Name,
         stamp: Stamp,

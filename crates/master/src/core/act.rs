@@ -33,6 +33,8 @@ pub struct WorkerSession {
 #[derive(Debug)]
 pub(super) struct Actors {
     pub(super) sessions: BTreeMap<Name, WorkerSession>,
+    /// The newest connection each worker ever had; outlives the connection.
+    newest: BTreeMap<Name, Stamp>,
     pub(super) waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     pub(super) watchers: BTreeMap<RequestId, watch::Sender<u64>>,
     seals: mpsc::Sender<(CommandId, u64)>,
@@ -44,6 +46,7 @@ impl Actors {
     pub(super) fn new(seals: mpsc::Sender<(CommandId, u64)>) -> Self {
         Self {
             sessions: BTreeMap::new(),
+            newest: BTreeMap::new(),
             waiting: BTreeMap::new(),
             watchers: BTreeMap::new(),
             seals,
@@ -51,11 +54,20 @@ impl Actors {
         }
     }
 
-    /// Takes over a new connection; an older one of the same worker ends.
-    pub(super) fn attach(&mut self, session: WorkerSession) {
+    /// Takes over a new connection; an older one of the same worker ends. Says whether it was
+    /// taken: one that is introduced late, after a newer one, ends instead, for what it says of
+    /// the worker is no longer so.
+    pub(super) fn attach(&mut self, session: WorkerSession) -> bool {
+        let newest = self.newest.entry(session.worker.clone()).or_insert(session.stamp);
+        if *newest > session.stamp {
+            session.close.cancel();
+            return false;
+        }
+        *newest = session.stamp;
         if let Some(older) = self.sessions.insert(session.worker.clone(), session) {
             older.close.cancel();
         }
+        true
     }
 
     pub(super) fn perform(&mut self, actions: Vec<Action>) {

@@ -123,8 +123,9 @@ impl Yard {
                 Input::Event(event) => events.push(event),
                 Input::Asked(make, reply) => events.push(self.ticketed(make, reply)),
                 Input::Attached(event, session) => {
-                    self.actors.attach(session);
-                    events.push(event);
+                    if self.actors.attach(session) {
+                        events.push(event);
+                    }
                 }
             }
         }
