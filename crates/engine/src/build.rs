@@ -53,7 +53,7 @@ impl Engine {
     }
 
     /// Goes on with a build until a command runs or the build is over.
-    fn advance(&mut self, now: Now, id: BuildId) {
+    pub(crate) fn advance(&mut self, now: Now, id: BuildId) {
         loop {
             let Some(build) = self.durable.build(id) else { return };
             match next(build) {

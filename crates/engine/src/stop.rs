@@ -64,8 +64,10 @@ impl Engine {
                     && matches!(command.half.state, State::Assigned { .. } | State::Running { .. })
             })
             .map(|command| command.id());
-        if let Some(command) = running {
-            self.drive(now, command, Input::Stop(order));
+        match running {
+            Some(command) => self.drive(now, command, Input::Stop(order)),
+            // Between two steps, while its worker is away: what would follow is skipped.
+            None => self.advance(now, id),
         }
     }
 }
