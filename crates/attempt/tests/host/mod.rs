@@ -91,6 +91,7 @@ impl Host {
     }
 
     /// Returns the highest epoch the machine remembers.
+    #[allow(dead_code, reason = "not every simulation asks")]
     pub(crate) fn stored_epoch(&self) -> i64 {
         self.stored_epoch
     }

@@ -1,0 +1,271 @@
+//! Those who talk to the master: callers of apps, senders of changes, a polled repository and
+//! people who follow or stop requests. They remember every answer and hold the master to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::row::{RequestState, SubmissionKey, User};
+use engine::{
+    Accepted, Answer, BuildResult, Engine, Event, LaunchOffer, LaunchWait, NewChange, Offer,
+    PolledChange, RequestId, RequestName, Stopped, Submission, Ticket, repeat,
+};
+
+use crate::database::Database;
+use crate::host::rng::Rng;
+use crate::yard::{APPS, POLLED, SUBMITTED, named};
+
+const BRANCHES: [&str; 3] = ["main", "next", "old"];
+const PRINCIPALS: [&str; 2] = ["unix:host:1000", "token:ci"];
+
+/// What an answer is waited for.
+#[derive(Debug, Clone)]
+enum Asked {
+    Submission(Box<Submission>),
+    Poll(BTreeMap<String, String>),
+    Stop(RequestId),
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    next_ticket: u64,
+    next_serial: u64,
+    asked: BTreeMap<Ticket, Asked>,
+    /// Submitted and not answered: to be repeated, as a real client does.
+    unanswered: Vec<Submission>,
+    accepted: Vec<(Submission, Accepted)>,
+    /// The polled repository: the revisions of each branch, oldest first.
+    repository: BTreeMap<String, Vec<String>>,
+    /// The requests somebody follows, and whether their end was seen.
+    pub(crate) following: BTreeMap<RequestId, bool>,
+    /// Followers who lost the master.
+    pub(crate) cut_off: BTreeSet<RequestId>,
+}
+
+impl Clients {
+    fn ticket(&mut self, asked: Asked) -> Ticket {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.asked.insert(ticket, asked);
+        ticket
+    }
+
+    /// Something new, or something old once more.
+    pub(crate) fn submit(&mut self, rng: &mut Rng, database: &Database) -> Option<Event> {
+        let submission = match rng.below(10) {
+            0 => self.old_submission(rng)?,
+            1 => self.unanswered.pop()?,
+            _ => self.new_submission(rng),
+        };
+        self.offer(submission, database)
+    }
+
+    /// Repeats something that was never answered.
+    pub(crate) fn repeat_one(&mut self, database: &Database) -> Option<Event> {
+        let submission = self.unanswered.pop()?;
+        self.offer(submission, database)
+    }
+
+    fn offer(&mut self, submission: Submission, database: &Database) -> Option<Event> {
+        let id = (submission.principal.clone(), submission.key.clone());
+        let ticket = self.ticket(Asked::Submission(Box::new(submission.clone())));
+        // Keys the engine let go of are known to the listener by the store alone.
+        match database.keys.get(&id) {
+            Some(known) if known.is_retired => {
+                let answer = repeat(known, submission.body);
+                self.answered(ticket, &answer, database);
+                None
+            }
+            Some(_) | None => Some(Event::Submitted { ticket, submission }),
+        }
+    }
+
+    fn old_submission(&mut self, rng: &mut Rng) -> Option<Submission> {
+        let (old, _) = rng.pick(&self.accepted)?;
+        let changed = rng.permille(300);
+        Some(Submission { body: if changed { old.body + 1 } else { old.body }, ..old.clone() })
+    }
+
+    fn new_submission(&mut self, rng: &mut Rng) -> Submission {
+        self.next_serial += 1;
+        let serial = self.next_serial.to_string();
+        let offer = if rng.permille(700) {
+            Offer::Launch(LaunchOffer {
+                source: named(SUBMITTED),
+                app: named(rng.pick(&APPS).copied().unwrap_or_default()),
+                args: vec![serial.clone().into_bytes()],
+                env: vec![(b"DISPLAY".to_vec(), b":1".to_vec()), (b"HOME".to_vec(), Vec::new())],
+                cwd: b"/".to_vec(),
+                host: "host".to_owned(),
+                user: User::default(),
+                wait: [LaunchWait::Follow, LaunchWait::Detach, LaunchWait::StartNow][rng.index(3)],
+            })
+        } else {
+            Offer::Change(NewChange {
+                branch: rng.pick(&BRANCHES).map(|branch| (*branch).to_owned()),
+                comments: serial.clone().into_bytes(),
+                ..NewChange::default()
+            })
+        };
+        let principal = PRINCIPALS[rng.index(PRINCIPALS.len())].to_owned();
+        Submission { principal, key: format!("key-{serial}"), body: self.next_serial, offer }
+    }
+
+    /// People commit, and the poller asks the master to take it in.
+    pub(crate) fn poll(&mut self, rng: &mut Rng, engine: &Engine) -> Event {
+        for _ in 0..rng.below(3) {
+            let branch = BRANCHES[rng.index(BRANCHES.len())];
+            self.next_serial += 1;
+            let revision = format!("r{}", self.next_serial);
+            self.repository.entry(branch.to_owned()).or_default().push(revision);
+        }
+        let known = engine.durable().heads_of(&named(POLLED));
+        let mut heads = BTreeMap::new();
+        let mut changes = Vec::new();
+        for (branch, revisions) in &self.repository {
+            let seen = known
+                .get(branch)
+                .and_then(|head| revisions.iter().position(|revision| revision == head));
+            let first_new = seen.map_or(0, |at| at + 1);
+            for revision in &revisions[first_new..] {
+                let change = NewChange {
+                    branch: Some(branch.clone()),
+                    revision: Some(revision.clone()),
+                    ..NewChange::default()
+                };
+                changes.push(PolledChange { change, when_us: 1 });
+            }
+            heads.extend(revisions.last().map(|head| (branch.clone(), head.clone())));
+        }
+        let ticket = self.ticket(Asked::Poll(heads.clone()));
+        Event::Polled { ticket, source: named(POLLED), heads, changes }
+    }
+
+    /// Somebody stops a request.
+    pub(crate) fn stop(&mut self, request: RequestId) -> Event {
+        let ticket = self.ticket(Asked::Stop(request));
+        let order = attempt::StopOrder { signal: 15, grace_ms: 1_000 };
+        Event::StopWanted { ticket, request, reason: "stopped by hand".to_owned(), order }
+    }
+
+    /// The answer of a master, after its commit.
+    pub(crate) fn answered(&mut self, ticket: Ticket, answer: &Answer, database: &Database) {
+        let Some(asked) = self.asked.remove(&ticket) else { return };
+        match (asked, answer) {
+            (Asked::Submission(submission), Answer::Accepted(accepted)) => {
+                let row = known(&submission, database);
+                assert_eq!(row.map(|row| row.body), Some(submission.body), "it was this");
+                for request in &accepted.requests {
+                    assert!(database.named(request).is_some(), "{request} was promised");
+                }
+                self.remember(*submission, accepted.clone());
+            }
+            (Asked::Submission(submission), Answer::Refused(refusal)) => {
+                let known = known(&submission, database);
+                let is_right = match refusal.code {
+                    "key_reused" => known.is_some_and(|row| row.body != submission.body),
+                    "would_queue" => known.is_none(),
+                    _ => false,
+                };
+                assert!(is_right, "{submission:?} was refused: {refusal:?}");
+            }
+            (Asked::Poll(heads), Answer::Polled) => {
+                let stored = database.heads.get(POLLED).map(|row| &row.heads);
+                assert_eq!(stored, Some(&heads), "the heads are stored with their changes");
+            }
+            (Asked::Stop(request), Answer::Stopped(stopped)) => {
+                let state = &database.requests[&request].state;
+                let is_true = match (stopped, state) {
+                    (Stopped::Waiting, RequestState::Done { result, .. }) => {
+                        *result == BuildResult::Cancelled
+                    }
+                    (Stopped::Running, RequestState::Running { build }) => {
+                        database.builds[build].stop_reason.is_some()
+                    }
+                    (Stopped::Running | Stopped::Done, RequestState::Done { .. }) => true,
+                    (_, _) => false,
+                };
+                assert!(is_true, "{stopped:?}, but it is {state:?}");
+            }
+            (asked, answer) => panic!("{answer:?} is no answer to {asked:?}"),
+        }
+    }
+
+    fn remember(&mut self, submission: Submission, accepted: Accepted) {
+        let is_same = |(old, _): &&(Submission, Accepted)| {
+            old.key == submission.key && old.principal == submission.principal
+        };
+        match self.accepted.iter().find(is_same) {
+            Some((_, before)) => assert_eq!(*before, accepted, "the answer to a key changed"),
+            None => self.accepted.push((submission, accepted)),
+        }
+    }
+
+    /// The master died: open questions stay open, followers are cut off.
+    pub(crate) fn master_died(&mut self) {
+        for asked in std::mem::take(&mut self.asked).into_values() {
+            if let Asked::Submission(submission) = asked {
+                self.unanswered.push(*submission);
+            }
+        }
+        let seen = std::mem::take(&mut self.following);
+        self.cut_off.extend(seen.into_iter().filter(|(_, saw_end)| !saw_end).map(|(id, _)| id));
+    }
+
+    /// A follower looks at its request, because it was told to or because it just came.
+    pub(crate) fn look(&mut self, request: RequestId, database: &Database) {
+        if let Some(saw_end) = self.following.get_mut(&request) {
+            let row = database.requests.get(&request);
+            *saw_end = row.is_some_and(|row| matches!(row.state, RequestState::Done { .. }));
+        }
+    }
+
+    /// Nothing that was accepted has vanished: it is alive, or its end is stored.
+    pub(crate) fn check_accepted(&self, engine: &Engine, database: &Database) {
+        let names = self.accepted.iter().flat_map(|(_, accepted)| &accepted.requests);
+        for name in names {
+            check_living(name, engine, database);
+        }
+        for request in database.requests.values() {
+            check_living(&request.name, engine, database);
+        }
+    }
+
+    /// At the end: every question has its answer, and everything was taken in exactly once.
+    pub(crate) fn check_settled(&self, database: &Database) {
+        assert!(self.asked.is_empty(), "never answered: {:?}", self.asked);
+        assert!(self.unanswered.is_empty(), "never answered: {:?}", self.unanswered);
+        let unseen: Vec<_> = self.following.iter().filter(|(_, saw_end)| !**saw_end).collect();
+        assert!(unseen.is_empty(), "followers never heard of the end: {unseen:?}");
+        let mut submitted = BTreeSet::new();
+        let mut polled = BTreeSet::new();
+        for change in database.changes.values() {
+            let serial = change.launch.as_ref().map_or(&change.comments, |launch| &launch.args[0]);
+            let is_new = if change.source.as_str() == SUBMITTED {
+                submitted.insert(serial.clone())
+            } else {
+                polled.insert((change.branch.clone(), change.revision.clone()))
+            };
+            assert!(is_new, "taken in twice: {change:?}");
+        }
+        assert_eq!(submitted.len(), database.keys.len(), "a change for each key");
+        let commits = self.repository.values().map(Vec::len).sum::<usize>();
+        assert!(polled.len() <= commits, "more changes than commits");
+        let heads = database.heads.get(POLLED).map(|row| row.heads.clone()).unwrap_or_default();
+        for (branch, revisions) in &self.repository {
+            let head = heads.get(branch);
+            assert_eq!(head, revisions.last(), "the head of {branch}");
+        }
+        assert_eq!(polled.len(), commits, "a change for each commit");
+    }
+}
+
+fn known<'a>(submission: &Submission, database: &'a Database) -> Option<&'a SubmissionKey> {
+    database.keys.get(&(submission.principal.clone(), submission.key.clone()))
+}
+
+fn check_living(name: &RequestName, engine: &Engine, database: &Database) {
+    let stored = database.named(name).unwrap_or_else(|| panic!("{name} vanished"));
+    let is_over = matches!(stored.state, RequestState::Done { .. });
+    let living = engine.durable().request_named(name);
+    assert_eq!(living.is_none(), is_over, "{name} is {:?} and in memory {living:?}", stored.state);
+}

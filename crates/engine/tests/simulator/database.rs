@@ -1,0 +1,321 @@
+//! The database as the simulated master sees it: every row ever written, in transactions.
+//!
+//! It is also the judge of history: a row that contradicts what was stored before is a bug.
+
+use std::collections::BTreeMap;
+
+use attempt::master::State;
+use attempt::{CommandId, Outcome};
+use engine::row::{
+    Build, Change, Command, Counter, Pending, Request, RequestState, Rows, SourceHeads,
+    StepProgress, StepState, SubmissionKey,
+};
+use engine::{BuildId, BuildResult, ChangeId, RequestId, RequestName, Write};
+
+use crate::host::Host;
+
+/// Every row by its key, the dead ones too.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Database {
+    pub(crate) counters: BTreeMap<String, Counter>,
+    pub(crate) changes: BTreeMap<ChangeId, Change>,
+    pub(crate) heads: BTreeMap<String, SourceHeads>,
+    pub(crate) pending: BTreeMap<(String, String), Pending>,
+    pub(crate) keys: BTreeMap<(String, String), SubmissionKey>,
+    pub(crate) requests: BTreeMap<RequestId, Request>,
+    pub(crate) builds: BTreeMap<BuildId, Build>,
+    pub(crate) commands: BTreeMap<CommandId, Command>,
+    names: BTreeMap<RequestName, RequestId>,
+    slots: BTreeMap<(String, u32), BuildId>,
+    waiting: BTreeMap<String, BTreeMap<RequestId, i32>>,
+    build_of: BTreeMap<RequestId, BuildId>,
+    commands_of: BTreeMap<(BuildId, u32), Vec<CommandId>>,
+}
+
+impl Database {
+    /// Stores a transaction, each row held against history.
+    pub(crate) fn commit(&mut self, writes: Vec<Write>, hosts: &[&Host]) {
+        let mut ended = Vec::new();
+        for write in writes {
+            if let Write::Request(Request { id, state: RequestState::Done { .. }, .. }) = &write {
+                ended.push(*id);
+            }
+            self.write(write, hosts);
+        }
+        for request in ended {
+            self.check_end(request);
+        }
+    }
+
+    fn write(&mut self, write: Write, hosts: &[&Host]) {
+        match write {
+            Write::Counter(row) => self.counter(row),
+            Write::Change(row) => self.change(row),
+            Write::SourceHeads(row) => {
+                self.heads.insert(row.source.to_string(), row);
+            }
+            Write::Pending(row) => {
+                self.pending.insert((row.scheduler.to_string(), row.lane.clone()), row);
+            }
+            Write::SubmissionKey(row) => self.key(row),
+            Write::Request(row) => self.request(row),
+            Write::Build(row) => self.build(row),
+            Write::Command(row) => self.command(row, hosts),
+        }
+    }
+
+    /// Returns the rows that are alive: what the store loads at a start.
+    pub(crate) fn living(&self) -> Rows {
+        let is_waiting_or_running =
+            |row: &&Request| !matches!(row.state, RequestState::Done { .. });
+        let is_unsealed = |row: &&Command| !matches!(row.half.state, State::Sealed { .. });
+        Rows {
+            counters: self.counters.values().cloned().collect(),
+            changes: self.changes.values().filter(|row| row.holders > 0).cloned().collect(),
+            heads: self.heads.values().cloned().collect(),
+            pending: self.armed().cloned().collect(),
+            keys: self.keys.values().filter(|row| !row.is_retired).cloned().collect(),
+            requests: self.requests.values().filter(is_waiting_or_running).cloned().collect(),
+            builds: self.builds.values().filter(|row| row.end.is_none()).cloned().collect(),
+            commands: self.commands.values().filter(is_unsealed).cloned().collect(),
+        }
+    }
+
+    /// Returns the stable timers that run.
+    pub(crate) fn armed(&self) -> impl Iterator<Item = &Pending> {
+        self.pending.values().filter(|row| !row.changes.is_empty())
+    }
+
+    /// Finds a request, in whatever state.
+    pub(crate) fn named(&self, name: &RequestName) -> Option<&Request> {
+        self.requests.get(self.names.get(name)?)
+    }
+
+    fn counter(&mut self, row: Counter) {
+        let before = self.counters.get(&row.name).map_or(0, |old| old.value);
+        assert!(row.value > before, "counter {} went from {before} to {}", row.name, row.value);
+        self.counters.insert(row.name.clone(), row);
+    }
+
+    fn change(&mut self, row: Change) {
+        assert!(row.holders >= 0, "{} holders of change {}", row.holders, row.id);
+        if let Some(old) = self.changes.get(&row.id) {
+            let expected = Change { holders: row.holders, ..old.clone() };
+            assert_eq!(row, expected, "an accepted change is a fact");
+            assert!(old.holders > 0, "change {} came back to life", row.id);
+        }
+        self.changes.insert(row.id, row);
+    }
+
+    fn key(&mut self, row: SubmissionKey) {
+        let id = (row.principal.clone(), row.key.clone());
+        if let Some(old) = self.keys.get(&id) {
+            let expected = SubmissionKey { is_retired: row.is_retired, ..old.clone() };
+            assert_eq!(row, expected, "what was answered to a key is a fact");
+            assert!(!old.is_retired, "key {id:?} was let go of and came back");
+        }
+        self.keys.insert(id, row);
+    }
+
+    fn request(&mut self, row: Request) {
+        match self.requests.get(&row.id) {
+            None => {
+                let other = self.names.insert(row.name.clone(), row.id);
+                assert_eq!(other, None, "two requests are called {}", row.name);
+            }
+            Some(old) => check_request(old, &row),
+        }
+        match row.state {
+            RequestState::Waiting => {
+                let queue = self.waiting.entry(row.builder.to_string()).or_default();
+                queue.insert(row.id, row.priority);
+            }
+            RequestState::Running { .. } => self.leave_queue(&row),
+            RequestState::Done { .. } => {
+                if let Some(queue) = self.waiting.get_mut(row.builder.as_str()) {
+                    queue.remove(&row.id);
+                }
+            }
+        }
+        self.requests.insert(row.id, row);
+    }
+
+    /// A request ends as its build did, or was cancelled before it had one.
+    fn check_end(&self, id: RequestId) {
+        let request = &self.requests[&id];
+        let RequestState::Done { result, .. } = request.state else {
+            panic!("{} ended and did not", request.name);
+        };
+        match self.build_of.get(&id) {
+            Some(build) => {
+                let end = self.builds[build].end.map(|(result, _)| result);
+                assert_eq!(end, Some(result), "the build of {}", request.name);
+                self.check_success(&self.builds[build]);
+            }
+            None => assert_eq!(result, BuildResult::Cancelled, "{} had no build", request.name),
+        }
+    }
+
+    /// A success is the success of every step.
+    fn check_success(&self, build: &Build) {
+        if build.end.map(|(result, _)| result) != Some(BuildResult::Success) {
+            return;
+        }
+        for step in (0u32..).take(build.steps.len()) {
+            let commands = self.commands_of.get(&(build.id, step)).map_or(&[][..], Vec::as_slice);
+            let last = commands.last().and_then(|id| self.commands[id].half.outcome());
+            assert_eq!(last, Some(&Outcome::Exited(0)), "step {step} of {}", build.name);
+        }
+    }
+
+    /// The order of service within a builder: by priority, then by age.
+    fn leave_queue(&mut self, row: &Request) {
+        let queue = self.waiting.entry(row.builder.to_string()).or_default();
+        queue.remove(&row.id);
+        let overtaken =
+            queue.iter().find(|(id, priority)| **id < row.id && **priority >= row.priority);
+        assert_eq!(overtaken, None, "{} was served before its turn", row.name);
+    }
+
+    fn build(&mut self, row: Build) {
+        let place = (row.worker.to_string(), row.slot);
+        if let Some(old) = self.builds.get(&row.id) {
+            assert_eq!(old.end, None, "build {} of {} had ended", row.id, row.name);
+            let expected = Build {
+                steps: row.steps.clone(),
+                stop_reason: row.stop_reason.clone(),
+                end: row.end,
+                ..old.clone()
+            };
+            assert_eq!(row, expected, "a build keeps its place and its plan");
+            if old.stop_reason.is_some() {
+                assert_eq!(old.stop_reason, row.stop_reason, "the first reason to stop stays");
+            }
+            for (before, after) in old.steps.iter().zip(&row.steps) {
+                check_step(before, after);
+            }
+        } else {
+            let twin = self.build_of.insert(row.request, row.id);
+            assert_eq!(twin, None, "{} has two builds", row.name);
+        }
+        if row.end.is_some() {
+            self.slots.remove(&place);
+        } else {
+            let holder = *self.slots.entry(place.clone()).or_insert(row.id);
+            assert_eq!(holder, row.id, "place {place:?} was given away twice");
+        }
+        self.builds.insert(row.id, row);
+    }
+
+    fn command(&mut self, row: Command, hosts: &[&Host]) {
+        let id = row.id();
+        match self.commands.get(&id) {
+            Some(old) => check_command(old, &row),
+            None => self.check_attempt(&row),
+        }
+        let old_outcome = self.commands.get(&id).and_then(|old| old.half.outcome().cloned());
+        if let (None, Some(outcome)) = (old_outcome, row.half.outcome()) {
+            check_truth(id, outcome, hosts);
+        }
+        if !self.commands.contains_key(&id) {
+            self.commands_of.entry((row.build, row.step)).or_default().push(id);
+        }
+        self.commands.insert(id, row);
+    }
+
+    /// A step gets another command only where the last was lost and repeating it is safe.
+    fn check_attempt(&self, row: &Command) {
+        let earlier = self.commands_of.get(&(row.build, row.step)).map_or(&[][..], Vec::as_slice);
+        assert_eq!(row.attempt as usize, earlier.len() + 1, "attempts are counted");
+        for id in earlier {
+            let outcome = self.commands[id].half.outcome();
+            let was_lost = matches!(outcome, Some(Outcome::Lost(_)));
+            assert!(was_lost, "{} repeats {id}, which ended with {outcome:?}", row.id());
+            let plan = &self.builds[&row.build].plan;
+            assert!(plan.steps[row.step as usize].retry_safe, "{} may not repeat", row.id());
+        }
+    }
+
+    /// Every number of the rows that is derived from others, counted again.
+    pub(crate) fn check_sums(&self) {
+        let mut holders: BTreeMap<ChangeId, i64> = BTreeMap::new();
+        for request in self.requests.values() {
+            match &request.state {
+                RequestState::Done { .. } => continue,
+                RequestState::Running { build } => {
+                    let build = &self.builds[build];
+                    assert_eq!(build.end, None, "{} runs in a build that ended", request.name);
+                }
+                RequestState::Waiting => {}
+            }
+            for change in &request.changes {
+                *holders.entry(*change).or_default() += 1;
+            }
+        }
+        for change in self.armed().flat_map(|pending| &pending.changes) {
+            *holders.entry(*change).or_default() += 1;
+        }
+        for change in self.changes.values() {
+            let counted = holders.get(&change.id).copied().unwrap_or(0);
+            assert_eq!(change.holders, counted, "the holders of change {}", change.id);
+        }
+        for build in self.builds.values().filter(|build| build.end.is_none()) {
+            let state = &self.requests[&build.request].state;
+            let expected = RequestState::Running { build: build.id };
+            assert_eq!(*state, expected, "build {} of {}", build.id, build.name);
+        }
+    }
+}
+
+fn check_request(old: &Request, new: &Request) {
+    match (&old.state, &new.state) {
+        (RequestState::Waiting, _) | (RequestState::Running { .. }, RequestState::Done { .. }) => {}
+        (RequestState::Running { build: old }, RequestState::Running { build: new })
+            if old == new => {}
+        (before, after) => panic!("{} went from {before:?} to {after:?}", old.name),
+    }
+    let expected = Request { state: new.state.clone(), ..old.clone() };
+    assert_eq!(*new, expected, "a request keeps what it was accepted with");
+}
+
+fn check_step(before: &StepProgress, after: &StepProgress) {
+    assert!(after.attempts >= before.attempts, "attempts went back");
+    if let StepState::Done { .. } = before.state {
+        assert_eq!(before, after, "a step that was over changed");
+    }
+}
+
+fn check_command(old: &Command, new: &Command) {
+    let id = old.id();
+    assert!(!matches!(old.half.state, State::Sealed { .. }), "{id} was sealed");
+    if let Some(outcome) = old.half.outcome() {
+        assert_eq!(Some(outcome), new.half.outcome(), "the outcome of {id} changed");
+    }
+    let expected = Command {
+        half: new.half.clone(),
+        began_us: new.began_us,
+        ended_us: new.ended_us,
+        ..old.clone()
+    };
+    assert_eq!(*new, expected, "a command keeps where it belongs");
+    assert_eq!(old.half.place, new.half.place, "{id} moved");
+    assert!(old.began_us.is_none() || old.began_us == new.began_us, "{id} began twice");
+}
+
+/// What the master holds true is what happened.
+fn check_truth(id: CommandId, outcome: &Outcome, hosts: &[&Host]) {
+    match outcome {
+        Outcome::Lost(_) => {
+            let mut entries = hosts.iter().filter_map(|host| host.spool.get(&id));
+            assert!(!entries.any(|entry| entry.is_supervised), "{id} lives, yet it is {outcome}");
+        }
+        Outcome::Cancelled | Outcome::NotStarted(_) => {
+            let ran = hosts.iter().any(|host| host.witness.executions.contains_key(&id));
+            assert!(!ran, "{id} ran, yet it is {outcome}");
+        }
+        Outcome::Exited(_) | Outcome::Signal(_) | Outcome::Timeout | Outcome::OutOfMemory => {
+            let end = hosts.iter().find_map(|host| host.witness.ends.get(&id));
+            assert_eq!(end, Some(outcome), "the true end of {id}");
+        }
+    }
+}

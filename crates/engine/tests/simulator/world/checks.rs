@@ -1,0 +1,107 @@
+//! What has to hold after every step, and now and then of the whole.
+
+use engine::row::{Request, RequestState};
+use engine::{Durable, Engine, Identity, Write};
+
+use super::{INCARNATION, World};
+
+impl World {
+    /// What was touched equals its row: the live state holds nothing that is not written.
+    pub(super) fn check_touched(&self, write: &Write) {
+        let durable = self.engine.durable();
+        let is_equal = match write {
+            Write::Request(row) => durable.request(row.id).is_none_or(|live| live == row),
+            Write::Build(row) => durable.build(row.id).is_none_or(|live| live == row),
+            Write::Change(row) => durable.change(row.id).is_none_or(|live| live == row),
+            Write::Command(row) => {
+                let live = durable.commands().find(|command| command.id() == row.id());
+                live.is_none_or(|live| live == row)
+            }
+            Write::SourceHeads(row) => durable.heads_of(&row.source) == row.heads,
+            Write::Counter(_) | Write::Pending(_) | Write::SubmissionKey(_) => true,
+        };
+        assert!(is_equal, "the live state differs from {write:?}");
+    }
+
+    /// Nothing is given up for want of a follower while it has one.
+    pub(super) fn check_abandoned(&self, write: &Write) {
+        if let Write::Request(Request { id, state: RequestState::Done { reason, .. }, .. }) = write
+            && reason == "its caller left"
+            && self
+                .database
+                .requests
+                .get(id)
+                .is_some_and(|old| matches!(old.state, RequestState::Waiting))
+        {
+            assert!(!self.clients.following.contains_key(id), "{id} was followed");
+        }
+    }
+
+    /// Whatever can start has started, and whatever began goes on.
+    pub(super) fn check_no_idling(&self) {
+        let durable = self.engine.durable();
+        for worker in self.machines.keys() {
+            let Some((_, capacity)) = self.engine.attached(worker) else { continue };
+            let builds = durable.builds().filter(|build| build.worker == *worker).count();
+            if builds >= capacity as usize {
+                continue;
+            }
+            let idle = durable.requests().find(|request| {
+                let builder = self.settings.builders.get(&request.builder);
+                matches!(request.state, RequestState::Waiting)
+                    && builder.is_some_and(|builder| self.settings.may_run(worker, builder))
+            });
+            assert_eq!(idle, None, "{worker} is idle");
+        }
+        for build in durable.builds() {
+            let goes_on = durable
+                .commands()
+                .any(|command| command.build == build.id && command.half.outcome().is_none());
+            let waits = self.engine.attached(&build.worker).is_none();
+            assert!(goes_on || waits, "nothing moves build {} of {}", build.id, build.name);
+        }
+    }
+
+    pub(super) fn check_step(&mut self) {
+        for machine in self.machines.values_mut() {
+            let builds = self.engine.durable().builds();
+            let builds = builds.filter(|build| build.worker == machine.name).count();
+            assert!(builds <= machine.max_builds as usize, "{} is overfull", machine.name);
+            for (command, log_bytes) in std::mem::take(&mut machine.host.deleted) {
+                let held = machine.logs.get(&command).copied().unwrap_or(0);
+                let is_lost = self.database.commands.get(&command).is_none_or(|row| {
+                    matches!(row.half.outcome(), Some(attempt::Outcome::Lost(_)))
+                });
+                assert!(is_lost || held >= log_bytes, "the log of {command} has a hole");
+            }
+        }
+        if self.database.armed().next().is_some() {
+            assert_ne!(self.engine.deadline(), None, "a stable timer does not run");
+        }
+    }
+
+    /// The live state is what a restart would find, and the rows agree with each other.
+    pub(crate) fn check_whole(&self) {
+        let mut rows = self.database.living();
+        if let Some(mutant) = self.mutant {
+            mutant.spoil_load(&mut rows);
+        }
+        let identity = Identity { incarnation: INCARNATION, epoch: self.epoch };
+        let (restored, _) = Engine::restore(self.settings.clone(), identity, rows, self.now);
+        let (restored, live) = (restored.durable(), self.engine.durable());
+        assert!(restored == live, "{}", first_difference(restored, live));
+        self.database.check_sums();
+        self.clients.check_accepted(&self.engine, &self.database);
+    }
+}
+
+fn first_difference(restored: &Durable, live: &Durable) -> String {
+    let (restored, live) = (format!("{restored:#?}"), format!("{live:#?}"));
+    let mut lines = restored.lines().zip(live.lines());
+    let at = lines.position(|(restored, live)| restored != live).unwrap_or_default();
+    let around = |text: &str| {
+        let lines: Vec<_> = text.lines().skip(at.saturating_sub(12)).take(16).collect();
+        lines.join("\n")
+    };
+    format!("restored:\n{}\nlive:\n{}", around(&restored), around(&live))
+}

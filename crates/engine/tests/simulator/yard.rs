@@ -1,0 +1,140 @@
+//! The configuration under which the simulated master runs: a few builders that between them use
+//! every rule the engine has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Name;
+use config::filter::ChangeFilter;
+use config::template::{Argument, Template};
+use engine::result::Flags;
+use engine::row::OnDisconnect;
+use engine::scheduler::{AnyBranch, Scheduler, SchedulerKind, SingleBranch};
+use engine::settings::{App, Builder, Settings, WorkerGroup};
+use engine::step::{CommandStep, Step, StepKind};
+
+/// The source that polls.
+pub(crate) const POLLED: &str = "git";
+/// The source by which clients submit.
+pub(crate) const SUBMITTED: &str = "launch";
+
+/// How a simulated program behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// Ends well.
+    Fine,
+    /// Ends well or not.
+    Flaky,
+    /// Ends only when it is told to.
+    Endless,
+}
+
+impl Program {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Fine, "fine"), (Self::Flaky, "flaky"), (Self::Endless, "endless")];
+
+    /// Reads the program of a start order.
+    pub(crate) fn of(argv: &[Vec<u8>]) -> Self {
+        let word = argv.first().map(Vec::as_slice).unwrap_or_default();
+        let known = Self::ALL.iter().find(|(_, known)| known.as_bytes() == word);
+        known.map(|(program, _)| *program).expect("a start order names a program of the yard")
+    }
+
+    fn step(self, name: &str) -> Step {
+        let word = Self::ALL.iter().find(|(program, _)| *program == self).map(|(_, word)| *word);
+        let argv = vec![Argument::Template(Template::literal(word.unwrap_or_default()))];
+        Step {
+            name: named(name),
+            kind: StepKind::Command(CommandStep { argv }),
+            env: Vec::new(),
+            workdir: None,
+            timeout: None,
+            silence_timeout: None,
+            flags: Flags::HALT,
+            always_run: false,
+            retry_safe: false,
+        }
+    }
+}
+
+pub(crate) fn named(text: &str) -> Name {
+    Name::parse(text).expect("the yard's names are good")
+}
+
+/// The machines, with the builds each takes at once.
+pub(crate) const MACHINES: [(&str, u32); 3] = [("w1", 1), ("w2", 2), ("w3", 3)];
+
+pub(crate) const APPS: [&str; 3] = ["tool", "kept", "endless"];
+
+/// Makes the settings.
+pub(crate) fn settings() -> Arc<Settings> {
+    let group = |names: &[&str]| WorkerGroup {
+        names: names.iter().map(|name| named(name)).collect(),
+        max_builds: None,
+        labels: Vec::new(),
+    };
+    let builder = |workers: &str, steps: Vec<Step>| Builder {
+        workers: vec![named(workers)],
+        description: String::new(),
+        steps,
+    };
+    let ci = vec![
+        Step { retry_safe: true, ..Program::Fine.step("checkout") },
+        Program::Flaky.step("build"),
+        Step { flags: Flags::WARN, ..Program::Flaky.step("lint") },
+        Step { flags: Flags::CONTINUE, ..Program::Flaky.step("test") },
+        Step { always_run: true, retry_safe: true, ..Program::Fine.step("clean") },
+    ];
+    let builders = [
+        ("ci", builder("all", ci)),
+        ("docs", builder("few", vec![Program::Fine.step("docs")])),
+        ("tool", builder("all", vec![Program::Flaky.step("tool")])),
+        ("service", builder("all", vec![Program::Endless.step("service")])),
+        ("nothing", builder("all", Vec::new())),
+    ];
+    let app = |builder: &str, on_disconnect| App {
+        builder: named(builder),
+        env: vec!["DISPLAY".to_owned()],
+        on_disconnect,
+        summary: String::new(),
+    };
+    let apps = [
+        ("tool", app("tool", OnDisconnect::Cancel)),
+        ("kept", app("tool", OnDisconnect::Keep)),
+        ("endless", app("service", OnDisconnect::Cancel)),
+    ];
+    Arc::new(Settings {
+        revision: 1,
+        workers: [("all", group(&["w1", "w2", "w3"])), ("few", group(&["w2"]))]
+            .map(|(name, group)| (named(name), group))
+            .into(),
+        schedulers: schedulers(),
+        builders: builders.map(|(name, builder)| (named(name), builder)).into(),
+        apps: apps.map(|(name, app)| (named(name), app)).into(),
+        repositories: BTreeMap::new(),
+        changeport: Some(named(SUBMITTED)),
+    })
+}
+
+fn schedulers() -> BTreeMap<Name, Scheduler> {
+    let scheduler = |name: &str, source: &str, builders: &[&str], stable, kind| Scheduler {
+        name: named(name),
+        change_source: named(source),
+        filter: ChangeFilter::default(),
+        stable_timer: stable,
+        builders: builders.iter().map(|name| named(name)).collect(),
+        kind,
+    };
+    let five_seconds = Some(Duration::from_secs(5));
+    let any = SchedulerKind::AnyBranch(AnyBranch {});
+    let main = SchedulerKind::SingleBranch(SingleBranch { branch: Some("main".to_owned()) });
+    [
+        scheduler("any", POLLED, &["ci"], five_seconds, any),
+        scheduler("main", POLLED, &["ci", "docs"], None, main.clone()),
+        scheduler("sent", SUBMITTED, &["docs", "nothing"], five_seconds, main),
+    ]
+    .into_iter()
+    .map(|scheduler| (scheduler.name.clone(), scheduler))
+    .collect()
+}
