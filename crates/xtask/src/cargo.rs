@@ -7,8 +7,10 @@ use anyhow::{Context as _, bail};
 
 /// Returns the root of the workspace.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_owned()
+    // `cargo run` says where it runs; two checkouts may share one binary.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR");
+    let here = here.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.ancestors().nth(2).map_or_else(|| here.clone(), Path::to_owned)
 }
 
 /// Makes a command of the cargo that runs this task, in the root of the workspace.
