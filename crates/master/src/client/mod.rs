@@ -3,6 +3,7 @@
 //! Both speak the same messages; what differs is who may ask for what (`authority`).
 
 mod authority;
+mod fingerprint;
 mod follower;
 mod identity;
 mod listener;

@@ -1,7 +1,5 @@
 //! Takes launches and changes from clients.
 
-use std::hash::Hasher as _;
-
 use config::{Name, Value};
 use engine::{Answer, Event, LaunchOffer, LaunchWait, NewChange, Offer, Submission};
 use proto::Bytes;
@@ -10,6 +8,7 @@ use proto::message::command::Variable;
 use proto::message::hello::Refusal;
 use proto::message::launch::{Accepted, Launch, SendChange, Wait};
 
+use super::fingerprint;
 use super::listener::Door;
 use super::session::{Session, refusal};
 
@@ -37,7 +36,7 @@ pub(super) async fn launch(session: &Session<'_>, launch: Launch) -> Reply {
             return Ok(Err(refusal("bad_request", "the way to wait is not known here", "")));
         }
     };
-    let body = fingerprint(&(&launch.app, &launch.args, &launch.cwd, launch.wait));
+    let body = fingerprint::of_launch(&launch);
     let offer = LaunchOffer {
         source: source.clone(),
         app,
@@ -55,8 +54,7 @@ pub(super) async fn change(session: &Session<'_>, sent: SendChange) -> Reply {
     let Door::Change { source, .. } = &session.door else {
         return Ok(Err(refusal("wrong_port", "changes go to the change port", "")));
     };
-    let body =
-        fingerprint(&(&sent.author, &sent.comments, &sent.files, &sent.branch, &sent.revision));
+    let body = fingerprint::of_change(&sent);
     let mut properties = std::collections::BTreeMap::new();
     for Variable { name, value } in sent.properties {
         let Ok(name) = String::from_utf8(name.0) else {
@@ -132,25 +130,4 @@ fn check_size(args: &[Bytes], env: &[Variable]) -> Result<(), Refusal> {
         return Err(refusal("bad_request", "an argument or variable holds a NUL byte", ""));
     }
     Ok(())
-}
-
-/// FNV-1a: stable over versions and machines, as it is stored.
-struct Fingerprint(u64);
-
-impl std::hash::Hasher for Fingerprint {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-}
-
-fn fingerprint(body: &impl std::hash::Hash) -> u64 {
-    let mut hasher = Fingerprint(0xcbf2_9ce4_8422_2325);
-    body.hash(&mut hasher);
-    hasher.finish()
 }
