@@ -26,7 +26,7 @@ const LICENCES: &[&str] = &[
 ];
 
 /// Rivals of what is used already; two of a kind are one too many.
-const BANNED: &[&str] = &["async-std", "openssl", "rusqlite", "native-tls", "ring"];
+const BANNED: &[&str] = &["async-std", "native-tls", "openssl", "openssl-sys", "ring", "rusqlite"];
 
 pub(super) fn check() -> anyhow::Result<Findings> {
     let mut findings = Findings::new();
@@ -35,6 +35,10 @@ pub(super) fn check() -> anyhow::Result<Findings> {
         if !line.contains("registry+https://github.com/rust-lang/crates.io-index") {
             findings.push(format!("Cargo.lock: {line}: not from crates.io"));
         }
+    }
+    let deny = fs::read_to_string(root().join("deny.toml")).context("read deny.toml")?;
+    if banned(&deny) != BANNED {
+        findings.push("deny.toml: bans other crates than tidy/lockfile.rs".to_owned());
     }
     let command = cargo().args(["metadata", "--locked", "--format-version", "1"]).output();
     let output = command.context("run cargo metadata")?;
@@ -51,6 +55,15 @@ pub(super) fn check() -> anyhow::Result<Findings> {
         }
     }
     Ok(findings)
+}
+
+/// Returns the crates that a deny.toml bans.
+fn banned(deny: &str) -> Vec<&str> {
+    let name = |line: &'_ str| -> Option<(usize, usize)> {
+        let begin = line.find("{ crate = \"")? + "{ crate = \"".len();
+        Some((begin, begin + line[begin..].find('"')?))
+    };
+    deny.lines().filter_map(|line| name(line).map(|(begin, end)| &line[begin..end])).collect()
 }
 
 /// Says whether an SPDX expression of `OR`, `AND`, `/` and brackets leaves us a choice.
