@@ -17,7 +17,7 @@ use engine::Identity;
 use engine::settings::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::change_source::git_poll::{Poller, PollerParts};
 use crate::change_source::{ChangeSource, Changeport};
@@ -62,6 +62,7 @@ pub(crate) async fn run(
 ) -> Result<(), DaemonError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signals)?;
     let Configuration { master, worker_port, change_sources, mut engine } = configuration;
     make_private(&master.data)?;
     let _lock = Lock::acquire(&master.data.join("lock"))?;
@@ -71,7 +72,7 @@ pub(crate) async fn run(
     let heart = Tasks::default();
     let doors = Tasks::default();
     let shelf = Arc::new(Shelf::open(&master.data.join("logs"))?);
-    let (core, ended) = start_heart(&heart, &store, &settings, identity, &shelf);
+    let (core, mut ended) = start_heart(&heart, &store, &settings, identity, &shelf);
     let yard =
         Yard { master, settings, identity, store, core, shelf, board: SourceBoard::default() };
     let opened = yard.open_doors(&doors, worker_port, &change_sources).await;
@@ -79,11 +80,17 @@ pub(crate) async fn run(
         Ok(places) => {
             let url = yard.master.url.as_deref().unwrap_or("no url");
             info!(master = %yard.master.name, url, "ready: {}", places.join(", "));
-            // All branches are cancel-safe.
-            tokio::select! {
-                _ = terminate.recv() => Ok(()),
-                _ = interrupt.recv() => Ok(()),
-                ended = ended => ended.unwrap_or(Ok(())).map_err(DaemonError::Core),
+            loop {
+                // All branches are cancel-safe.
+                tokio::select! {
+                    _ = terminate.recv() => break Ok(()),
+                    _ = interrupt.recv() => break Ok(()),
+                    Some(()) = hangup.recv() => warn!(
+                        "SIGHUP: reload is not in this version; restart the master to read its \
+                         configuration anew, commands go on meanwhile"
+                    ),
+                    ended = &mut ended => break ended.unwrap_or(Ok(())).map_err(DaemonError::Core),
+                }
             }
         }
         Err(error) => Err(error),

@@ -103,6 +103,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let Prepared { settings, spool, spawners, workshop, recovered } = prepared;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
     let tasks = Tasks::default();
     let (events, queue) = mpsc::channel(EVENTS);
     let (state, link) = watch::channel(LinkState::Connecting);
@@ -137,10 +138,21 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     tasks.spawn("daemon", daemon.run(queue));
     tasks.spawn("control socket", server.run(tasks.clone()));
     tasks.spawn("link", link::run(links, end.clone()));
-    tokio::select! {
-        _ = terminate.recv() => info!("stopping on SIGTERM; commands go on"),
-        _ = interrupt.recv() => info!("stopping on SIGINT; commands go on"),
-        () = end.cancelled() => {}
+    loop {
+        // All branches are cancel-safe.
+        tokio::select! {
+            _ = terminate.recv() => info!("stopping on SIGTERM; commands go on"),
+            _ = interrupt.recv() => info!("stopping on SIGINT; commands go on"),
+            () = end.cancelled() => {}
+            Some(()) = hangup.recv() => {
+                warn!(
+                    "SIGHUP: reload is not in this version; restart the worker to read its \
+                     configuration anew, commands go on meanwhile"
+                );
+                continue;
+            }
+        }
+        break;
     }
     if tokio::time::timeout(LAST_TASKS, tasks.finish()).await.is_err() {
         warn!("some tasks did not end in time");
