@@ -63,7 +63,7 @@ impl Poller {
                     failures = failures.saturating_add(1);
                     let next = pause_after(self.source.poll_interval, failures);
                     warn!(source = %self.name, "poll {}: {error:#}; next try in {next:?}", self.name);
-                    self.tell(false, format!("{error:#} (failed {failures} times in a row)"));
+                    self.tell(false, format!("{error:#}{}", in_a_row(failures)));
                 }
             }
             if !pause(pause_after(self.source.poll_interval, failures), &cancel).await {
@@ -78,7 +78,7 @@ impl Poller {
         let source = self.name.clone();
         let committed = self.parts.core.question(|reply| Question::Heads { source, reply }).await?;
         let Some(found) = round::look(&self.source, &mirror, &committed).await? else {
-            return Ok(format!("{} branches, nothing new", committed.len()));
+            return Ok(format!("{}, nothing new", branches(committed.len())));
         };
         for branch in &found.rewritten {
             info!(source = %self.name, "branch {branch} was rewritten: its new head is one change");
@@ -87,7 +87,7 @@ impl Poller {
             info!(source = %self.name, "branch {branch} is gone");
         }
         let mut detail =
-            format!("{} branches, {} new changes", found.heads.len(), found.changes.len());
+            format!("{}, {}", branches(found.heads.len()), new_changes(found.changes.len()));
         if !found.deleted.is_empty() {
             detail.push_str(&format!("; gone: {}", found.deleted.join(", ")));
         }
@@ -114,6 +114,18 @@ impl Poller {
     }
 }
 
+fn branches(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "branch" } else { "branches" })
+}
+
+fn new_changes(count: usize) -> String {
+    format!("{count} new {}", if count == 1 { "change" } else { "changes" })
+}
+
+fn in_a_row(failures: u32) -> String {
+    if failures == 1 { String::new() } else { format!(" (failed {failures} times in a row)") }
+}
+
 /// Doubles the interval with every failure.
 fn pause_after(interval: Duration, failures: u32) -> Duration {
     let doubled = interval.saturating_mul(1u32 << failures.min(16));
@@ -131,6 +143,16 @@ async fn pause(length: Duration, cancel: &CancellationToken) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!((branches(1), branches(2)), ("1 branch".to_owned(), "2 branches".to_owned()));
+        assert_eq!(
+            (new_changes(0), new_changes(1)),
+            ("0 new changes".into(), "1 new change".into())
+        );
+        assert_eq!(in_a_row(1) + &in_a_row(2), " (failed 2 times in a row)");
+    }
 
     #[test]
     fn pauses_double_up_to_a_limit() {
