@@ -56,6 +56,29 @@ impl LostReason {
     }
 }
 
+impl Outcome {
+    /// Reads what `Display` wrote; `None` where the text is something else.
+    pub fn from_words(text: &str) -> Option<Self> {
+        let Some((word, inner)) = text.strip_suffix(')').and_then(|text| text.split_once('('))
+        else {
+            return match text {
+                "timeout" => Some(Self::Timeout),
+                "oom" => Some(Self::OutOfMemory),
+                "cancelled" => Some(Self::Cancelled),
+                _ => None,
+            };
+        };
+        match word {
+            "exited" => inner.parse().ok().map(Self::Exited),
+            "signal" => inner.parse().ok().map(Self::Signal),
+            "not_started" => Some(Self::NotStarted(inner.to_owned())),
+            "lost" => LostReason::from_word(inner).map(Self::Lost),
+            _ => None,
+        }
+    }
+}
+
+/// Writes stable words for programs, as stored and shown in JSON.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,6 +89,31 @@ impl fmt::Display for Outcome {
             Self::Cancelled => f.write_str("cancelled"),
             Self::NotStarted(why) => write!(f, "not_started({why})"),
             Self::Lost(reason) => write!(f, "lost({})", reason.word()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_an_outcome_are_read_back() {
+        let mut outcomes = vec![
+            Outcome::Exited(-1),
+            Outcome::Signal(9),
+            Outcome::Timeout,
+            Outcome::OutOfMemory,
+            Outcome::Cancelled,
+            Outcome::NotStarted("cannot run (x): no such file (os error 2)".to_owned()),
+            Outcome::NotStarted(String::new()),
+        ];
+        outcomes.extend(LostReason::WORDS.map(|(reason, _)| Outcome::Lost(reason)));
+        for outcome in outcomes {
+            assert_eq!(Outcome::from_words(&outcome.to_string()), Some(outcome));
+        }
+        for other in ["", "exited(x)", "lost(keys)", "timeout()", "there is no `prop.x` here"] {
+            assert_eq!(Outcome::from_words(other), None, "{other}");
         }
     }
 }

@@ -82,7 +82,7 @@ impl Engine {
                     result: BuildResult::Exception,
                     exit: Exit::Ours(exit_code::CONFIG),
                 };
-                self.set_step(now, id, step, done, &failed.to_string());
+                self.set_step(now, id, step, done, &failed.why);
                 false
             }
         }
@@ -323,7 +323,10 @@ fn verdict(build: &Build) -> Verdict {
             Verdict { result: total, reason: String::new(), exit_code }
         }
         (_, Some((index, Exit::Ours(exit_code)))) => {
-            let reason = format!("{}: {}", build.plan.steps[index].name, build.steps[index].detail);
+            let (step, detail) = (&build.plan.steps[index].name, &build.steps[index].detail);
+            let outcome = Outcome::from_words(detail);
+            let outcome = outcome.unwrap_or_else(|| Outcome::NotStarted(detail.clone()));
+            let reason = result::sentence(step, &outcome);
             Verdict { result: total, reason, exit_code }
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use attempt::{LostReason, Outcome};
+use config::Name;
 use serde::{Deserialize, Serialize};
 
 /// The result of a step, build or request. Numbers and names are Buildbot's.
@@ -179,6 +180,28 @@ pub fn of_outcome(outcome: &Outcome) -> BuildResult {
     }
 }
 
+/// Says in a sentence for people how a step ended that did not come to an end of its own.
+pub(crate) fn sentence(step: &Name, outcome: &Outcome) -> String {
+    let what = match outcome {
+        Outcome::Exited(code) => format!("exited with {code}"),
+        Outcome::Signal(number) => format!("was ended by signal {number}"),
+        Outcome::Timeout => "took longer than its time limit".to_owned(),
+        Outcome::OutOfMemory => "ran out of memory".to_owned(),
+        Outcome::Cancelled => "was cancelled".to_owned(),
+        Outcome::NotStarted(why) => format!("did not start: {why}"),
+        Outcome::Lost(reason) => {
+            let why = match reason {
+                LostReason::Supervisor => "its supervisor was killed",
+                LostReason::Reboot => "the worker's machine was restarted",
+                LostReason::Spool => "the worker came back without its spool",
+                LostReason::Forgotten => "the worker no longer knows of it",
+            };
+            format!("was lost: {why}")
+        }
+    };
+    format!("step {step} {what}")
+}
+
 /// Returns what a shell would show for the outcome: the program's own code, 128+n for a signal.
 pub fn exit_of(outcome: &Outcome) -> Exit {
     match outcome {
@@ -191,5 +214,42 @@ pub fn exit_of(outcome: &Outcome) -> Exit {
         Outcome::Cancelled => Exit::Ours(exit_code::CANCELLED),
         Outcome::NotStarted(_) => Exit::Ours(exit_code::NOT_EXECUTABLE),
         Outcome::Lost(_) => Exit::Ours(exit_code::UNKNOWN_OUTCOME),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_is_not_the_programs_own_is_a_sentence() {
+        let step = Name::parse("tests").unwrap();
+        let why = "cannot run /x/y: No such file or directory (os error 2)";
+        for (outcome, expected) in [
+            (Outcome::Exited(3), "step tests exited with 3"),
+            (Outcome::Signal(11), "step tests was ended by signal 11"),
+            (Outcome::Timeout, "step tests took longer than its time limit"),
+            (Outcome::OutOfMemory, "step tests ran out of memory"),
+            (Outcome::Cancelled, "step tests was cancelled"),
+            (Outcome::NotStarted(why.to_owned()), &format!("step tests did not start: {why}")),
+            (
+                Outcome::Lost(LostReason::Supervisor),
+                "step tests was lost: its supervisor was killed",
+            ),
+            (
+                Outcome::Lost(LostReason::Reboot),
+                "step tests was lost: the worker's machine was restarted",
+            ),
+            (
+                Outcome::Lost(LostReason::Spool),
+                "step tests was lost: the worker came back without its spool",
+            ),
+            (
+                Outcome::Lost(LostReason::Forgotten),
+                "step tests was lost: the worker no longer knows of it",
+            ),
+        ] {
+            assert_eq!(sentence(&step, &outcome), expected);
+        }
     }
 }

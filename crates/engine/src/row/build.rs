@@ -39,7 +39,7 @@ pub struct StepProgress {
     pub state: StepState,
     /// Commands started for it so far.
     pub attempts: u32,
-    /// One sentence for people: the outcome, or why it was skipped.
+    /// The outcome in its stable words; where no command ran, a sentence that says why.
     pub detail: String,
     pub started_us: Option<i64>,
     pub ended_us: Option<i64>,
