@@ -47,10 +47,13 @@ impl<'a> Context<'a> {
     /// Makes a path absolute: a relative one is relative to the file it stands in.
     pub fn path(&self, span: Span, text: &str) -> PathBuf {
         let folder = self.files.get(span.file).map(|file| file.folder.as_path());
-        folder.unwrap_or(Path::new("")).join(text)
+        let path = folder.unwrap_or(Path::new("")).join(text);
+        // Leaves out `.`, but not `..`: what that means depends on symlinks.
+        path.components().collect()
     }
 
-    /// Checks that every reference has its definition, and warns of kinds that nobody uses.
+    /// Checks that every reference has its definition, and warns of kinds that nobody uses: only
+    /// where there are no errors, as what could not be read may be what uses them.
     pub fn resolve(&mut self, warn_unused: &[NameKind]) {
         for (kind, name) in &self.referred {
             let mut same_kind = self.defined.iter().filter(|(other, _)| other == kind);
@@ -71,6 +74,9 @@ impl<'a> Context<'a> {
                 problem = problem.help(format!("there is: {}", known.join(", ")));
             }
             self.problems.push(problem);
+        }
+        if self.has_errors() {
+            return;
         }
         for (kind, name) in &self.defined {
             let is_used =
@@ -101,4 +107,22 @@ pub(crate) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
         known.iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate));
     let (distance, best) = scored.min()?;
     (distance <= 1 + word.chars().count() / 4).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_shown_without_what_says_nothing() {
+        let folder = PathBuf::from("/etc/yard");
+        let files = [SourceFile { path: "yard.toml".into(), folder, text: String::new() }];
+        let cx = Context::new(&files, Vec::new());
+        let shown = |text| cx.path(Span::default(), text).display().to_string();
+        assert_eq!(shown("./a/./b"), "/etc/yard/a/b");
+        assert_eq!(shown("/var//lib"), "/var/lib");
+        // `a` may be a symlink.
+        assert_eq!(shown("a/../b"), "/etc/yard/a/../b");
+        assert_eq!(shown(""), "/etc/yard");
+    }
 }

@@ -13,6 +13,10 @@ const SOURCE_BYTES: usize = 1024;
 /// Deepest bracket nesting and most operators in a row.
 const DEPTH: usize = 16;
 
+/// Roots and fields of later versions.
+const LATER_ROOTS: &[&str] = &["param", "secret"];
+const LATER_FIELDS: &[(Root, &str)] = &[(Root::Change, "image")];
+
 /// Why an expression was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadExpression {
@@ -28,6 +32,8 @@ pub(crate) enum BadExpression {
     UnknownRoot { root: String },
     #[error("`{root}` is not in this version")]
     LaterRoot { root: String },
+    #[error("`{root}.{field}` is not in this version")]
+    LaterField { root: &'static str, field: String },
     #[error("`{root}` has no field `{field}`; it has {known}")]
     UnknownField { root: &'static str, field: String, known: String },
 }
@@ -74,8 +80,13 @@ fn bound(source: &str) -> Result<(), BadExpression> {
     Ok(())
 }
 
+/// Says whether a word begins expressions of later versions.
+pub(crate) fn is_later_root(word: &str) -> bool {
+    LATER_ROOTS.contains(&word)
+}
+
 fn check(root: &str, fields: Vec<String>) -> Result<FieldPath, BadExpression> {
-    if matches!(root, "param" | "secret") {
+    if is_later_root(root) {
         return Err(BadExpression::LaterRoot { root: root.to_owned() });
     }
     let known = Root::from_word(root)
@@ -86,6 +97,9 @@ fn check(root: &str, fields: Vec<String>) -> Result<FieldPath, BadExpression> {
         (Some(names), [field]) => names.contains(&field.as_str()),
         (_, _) => false,
     };
+    if !is_known && LATER_FIELDS.iter().any(|(root, field)| *root == known && fields == [*field]) {
+        return Err(BadExpression::LaterField { root: known.word(), field: fields.join(".") });
+    }
     if !is_known {
         return Err(BadExpression::UnknownField {
             root: known.word(),
@@ -113,6 +127,7 @@ mod tests {
         assert!(matches!(parse_field("chang.branch"), Err(BadExpression::UnknownRoot { .. })));
         assert!(matches!(parse_field("change.brunch"), Err(BadExpression::UnknownField { .. })));
         assert!(matches!(parse_field("secret.x"), Err(BadExpression::LaterRoot { .. })));
+        assert!(matches!(parse_field("change.image"), Err(BadExpression::LaterField { .. })));
     }
 
     #[test]

@@ -34,6 +34,13 @@ impl<'n> Fields<'n> {
         self
     }
 
+    /// Says whether the table has any of these keys of later versions: what else it says, or leaves
+    /// out, is then for that version to judge.
+    pub fn has_later(&self, keys: &[&'static str]) -> bool {
+        debug_assert!(keys.iter().all(|key| self.later.contains(key)), "named by `with_later`");
+        keys.iter().any(|key| self.has(key))
+    }
+
     /// Returns the place of the table.
     pub fn span(&self) -> Span {
         self.span
@@ -60,6 +67,17 @@ impl<'n> Fields<'n> {
                 None
             }
         }
+    }
+
+    /// Decodes a key that has to be there, unless one of these keys of later versions is there in
+    /// its place.
+    pub fn required_unless<T: Decode>(
+        &mut self,
+        key: &'static str,
+        later: &[&'static str],
+        cx: &mut Context<'_>,
+    ) -> Option<T> {
+        if self.has_later(later) { self.optional(key, cx)? } else { self.required(key, cx) }
     }
 
     /// Decodes a key that may be absent. The outer option is `None` after a problem.

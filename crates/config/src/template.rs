@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
-use crate::context::Context;
+use crate::context::{Context, nearest};
 use crate::decode::Decode;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{self, BadExpression};
@@ -207,7 +207,7 @@ fn parse(text: &str) -> Result<Template, BadExpression> {
 
 fn report(span: Span, bad: &BadExpression, cx: &mut Context<'_>) {
     let code = match bad {
-        BadExpression::LaterRoot { .. } => Code::NotYet,
+        BadExpression::LaterRoot { .. } | BadExpression::LaterField { .. } => Code::NotYet,
         BadExpression::TooLong
         | BadExpression::TooDeep
         | BadExpression::Syntax
@@ -215,7 +215,29 @@ fn report(span: Span, bad: &BadExpression, cx: &mut Context<'_>) {
         | BadExpression::UnknownRoot { .. }
         | BadExpression::UnknownField { .. } => Code::BadTemplate,
     };
-    cx.report(Diagnostic::new(code, span, bad.to_string()).help("`$${` is a literal `${`"));
+    let problem = Diagnostic::new(code, span, bad.to_string());
+    cx.report(match (code == Code::NotYet, meant(bad)) {
+        (true, _) => problem,
+        (false, Some(near)) => problem.label(format!("did you mean `{near}`?")),
+        (false, None) => problem.help("`$${` is a literal `${`"),
+    });
+}
+
+/// Returns what was probably meant by a name that does not exist.
+fn meant(bad: &BadExpression) -> Option<String> {
+    match bad {
+        BadExpression::UnknownRoot { root } => nearest(root, Root::WORDS).map(str::to_owned),
+        BadExpression::UnknownField { root, field, .. } => {
+            let near = nearest(field, Root::from_word(root)?.fields()?)?;
+            Some(format!("{root}.{near}"))
+        }
+        BadExpression::TooLong
+        | BadExpression::TooDeep
+        | BadExpression::Syntax
+        | BadExpression::NotAField
+        | BadExpression::LaterRoot { .. }
+        | BadExpression::LaterField { .. } => None,
+    }
 }
 
 impl Decode for Template {
@@ -252,7 +274,7 @@ pub fn check_script(body: &str, span: Span, cx: &mut Context<'_>) {
     for (at, _) in body.match_indices("${") {
         let inner = body[at + 2..].split('}').next().unwrap_or_default();
         let Some((root, _)) = inner.split_once('.') else { continue };
-        if Root::from_word(root).is_some() || matches!(root, "param" | "secret") {
+        if Root::from_word(root).is_some() || expression::is_later_root(root) {
             let message = format!("`${{{inner}}}` is not expanded in a script");
             let name = inner.replace('.', "_").to_uppercase();
             cx.report(Diagnostic::new(Code::TemplateInScript, span, message).help(format!(

@@ -89,18 +89,22 @@ pub(crate) fn references(
     kind: config::NameKind,
     cx: &mut Context<'_>,
 ) -> Option<Vec<Name>> {
-    let names: Vec<Spanned<Name>> = fields.required(key, cx)?;
+    let names = fields.required(key, cx)?;
+    Some(refer(names, kind, cx))
+}
+
+fn refer(names: Vec<Spanned<Name>>, kind: config::NameKind, cx: &mut Context<'_>) -> Vec<Name> {
     for name in &names {
         cx.refer(kind, name.clone());
     }
-    Some(names.into_iter().map(|name| name.value).collect())
+    names.into_iter().map(|name| name.value).collect()
 }
 
 impl Decode for WorkerGroup {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let later = &["latent", "placement", "resources", "when"];
         let mut fields = Fields::of(node, cx)?.with_later(later);
-        let names: Option<Vec<Name>> = fields.required("names", cx);
+        let names: Option<Vec<Name>> = fields.required_unless("names", &["latent"], cx);
         let max_builds = fields.optional("max_builds", cx);
         let labels = fields.or("labels", Vec::new(), cx);
         fields.finish(cx);
@@ -112,9 +116,11 @@ impl Decode for Builder {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let later = &["collapse_requests", "forward", "locks", "parameters", "pools", "resources"];
         let mut fields = Fields::of(node, cx)?.with_later(later);
-        let workers = references(&mut fields, "workers", reference::WORKER, cx);
+        let elsewhere = &["forward"];
+        let workers: Option<Vec<Spanned<Name>>> = fields.required_unless("workers", elsewhere, cx);
+        let workers = workers.map(|names| refer(names, reference::WORKER, cx));
         let description = fields.or("description", String::new(), cx);
-        let steps: Option<Vec<Spanned<Step>>> = fields.required("steps", cx);
+        let steps: Option<Vec<Spanned<Step>>> = fields.required_unless("steps", elsewhere, cx);
         fields.finish(cx);
         let steps = steps?;
         for (at, step) in steps.iter().enumerate() {

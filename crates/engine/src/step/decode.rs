@@ -40,6 +40,9 @@ const LATER_KEYS: &[&str] = &[
 impl Decode for Step {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let mut fields = Fields::of(node, cx)?.with_later(LATER_KEYS);
+        if is_later(&mut fields, cx) {
+            return None;
+        }
         let kind = kind(&mut fields, cx);
         let default_name = kind.as_ref().map_or("step", |(key, _)| key);
         let name = fields.or("name", fixed_name(default_name)?, cx);
@@ -96,14 +99,19 @@ fn kind(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<(&'static str, 
     }
 }
 
-fn report_kindless(fields: &mut Fields<'_>, cx: &mut Context<'_>) {
+/// Reports a step of a later kind, whose other keys are for that version to judge.
+fn is_later(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> bool {
     for later in LATER_KINDS {
         if let Some(entry) = fields.entry(later) {
             let message = format!("steps of kind `{later}` are not in this version");
             cx.report(Diagnostic::new(Code::NotYet, entry.key_span, message));
-            return;
+            return true;
         }
     }
+    false
+}
+
+fn report_kindless(fields: &Fields<'_>, cx: &mut Context<'_>) {
     let words: Vec<&str> = KINDS.iter().map(|kind| kind.key).collect();
     let problem = Diagnostic::new(Code::MissingKey, fields.span(), "the step does nothing");
     cx.report(problem.help(format!("a step has one of: {}", words.join(", "))));

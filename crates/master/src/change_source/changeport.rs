@@ -7,7 +7,7 @@ use config::{Code, Context, Decode, Diagnostic, Fields, Kind, Node, Spanned, cho
 
 use super::ChangeSource;
 use crate::client::Address;
-use crate::settings::{check_loopback, check_socket_path, check_token_file};
+use crate::settings::{TLS, check_loopback, check_socket_path, check_token_file};
 
 const CHANGE_SOCKET: &str = "/run/yardmaster/change.sock";
 
@@ -34,7 +34,7 @@ enum Proof {
 pub(super) const KIND: Kind<ChangeSource> = Kind { name: "changeport", decode };
 
 fn decode(node: &Node, cx: &mut Context<'_>) -> Option<ChangeSource> {
-    let mut fields = Fields::of(node, cx)?;
+    let mut fields = Fields::of(node, cx)?.with_later(TLS);
     fields.entry("type");
     let listen = listen(&mut fields, cx);
     let proofs: Option<Vec<Spanned<Proof>>> = match fields.entry("authenticate") {
@@ -45,6 +45,7 @@ fn decode(node: &Node, cx: &mut Context<'_>) -> Option<ChangeSource> {
     let insecure = fields.or("insecure", false, cx);
     let insecure_userns = fields.or("insecure_userns", false, cx);
     let span = fields.span();
+    let wants_tls = fields.has_later(TLS);
     fields.finish(cx);
     let (listen, proofs, token_file) = (listen?, proofs?, token_file?);
     let has = |wanted| proofs.iter().any(|proof| proof.value == wanted);
@@ -56,7 +57,7 @@ fn decode(node: &Node, cx: &mut Context<'_>) -> Option<ChangeSource> {
         cx.report(problem.help("`authenticate` asks for tokens, and no file says which there are"));
     }
     for address in &listen {
-        check_address(address, token, insecure?, cx);
+        check_address(address, token, insecure? || wants_tls, cx);
     }
     Some(ChangeSource::Changeport(Changeport {
         listen: listen.into_iter().map(|address| address.value).collect(),

@@ -8,6 +8,8 @@ mod control;
 mod decode;
 mod files;
 mod master;
+#[cfg(test)]
+mod tests;
 mod worker_port;
 
 use std::collections::BTreeMap;
@@ -21,7 +23,7 @@ pub use control::control_socket;
 pub use files::FilesError;
 pub use master::MasterSection;
 pub use worker_port::WorkerPort;
-pub(crate) use worker_port::{check_loopback, check_token_file};
+pub(crate) use worker_port::{TLS, check_loopback, check_token_file};
 
 use crate::change_source::ChangeSource;
 

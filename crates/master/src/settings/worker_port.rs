@@ -7,6 +7,9 @@ use config::{Code, Context, Decode, Diagnostic, Fields, Node, Spanned};
 
 use crate::worker_port::TokenFile;
 
+/// Keys of later versions by which a port encrypts.
+pub(crate) const TLS: &[&str] = &["certificate", "key", "tls"];
+
 /// The port of the workers.
 #[derive(Debug, Clone)]
 pub struct WorkerPort {
@@ -16,12 +19,13 @@ pub struct WorkerPort {
 
 impl Decode for WorkerPort {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
-        let mut fields = Fields::of(node, cx)?.with_later(&["certificate", "key"]);
+        let mut fields = Fields::of(node, cx)?.with_later(TLS);
         let listen: Option<Spanned<SocketAddr>> = fields.required("listen", cx);
         let token_file: Option<Spanned<PathBuf>> = fields.required("token_file", cx);
         let insecure = fields.or("insecure", false, cx);
+        let wants_tls = fields.has_later(TLS);
         fields.finish(cx);
-        if let (Some(listen), Some(false)) = (&listen, insecure) {
+        if let (Some(listen), Some(false), false) = (&listen, insecure, wants_tls) {
             check_loopback(listen, cx);
         }
         if let Some(file) = &token_file {

@@ -38,7 +38,7 @@ impl StateUrl {
                 if path.is_empty() || path.ends_with('/') {
                     return Err(BadStateUrl::Path);
                 }
-                Ok(Self::Sqlite(base.join(path)))
+                Ok(Self::Sqlite(base.join(path).components().collect()))
             }
             Some(("postgres" | "postgresql", _)) => PgConnectOptions::from_str(text)
                 .map(|options| Self::Postgres(Box::new(options)))
@@ -91,6 +91,7 @@ mod tests {
         assert_eq!(shown("sqlite:/var/x.db"), Ok("sqlite:/var/x.db".to_owned()));
         assert_eq!(shown("sqlite:///var/x.db"), Ok("sqlite:/var/x.db".to_owned()));
         assert_eq!(shown("sqlite:x.db"), Ok("sqlite:/etc/yardmaster/x.db".to_owned()));
+        assert_eq!(shown("sqlite:./a/./x.db"), Ok("sqlite:/etc/yardmaster/a/x.db".to_owned()));
         let socket = "postgres:///yard?host=/run/postgresql";
         assert_eq!(shown(socket), Ok(socket.to_owned()));
         assert_eq!(

@@ -1,0 +1,155 @@
+//! The whole configuration: what later versions know, and what damage does.
+
+use std::fs;
+use std::path::Path;
+
+use config::Code;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::Reading;
+
+/// Uses every kind and key of later versions in one place or another.
+const LATER: &str = r#"version = 1
+master = { name = "later", state = "postgres://db/later", cluster = "later" }
+web.listen = "127.0.0.1:8010"
+worker_port = { listen = "0.0.0.0:9989", certificate = "tls.crt", key = "tls_key", tls = true, token_file = "workers" }
+peer_port = { listen = "10.0.0.1:9990" }
+peer_client.login = { token = "login" }
+secret.tls_key = { credential = "tls_key" }
+auth.oidc = { issuer = "https://id.example.org" }
+role.developer = { members = ["group:dev"], allow = ["view"] }
+lock.deploy = { scope = "master", max = 1 }
+pool.gpu = { kind = "resource", seats = 8 }
+session.desktop = { builder = "forwarded", reconnect = "same" }
+peer.east = { url = "https://east.example.org:9990" }
+reporter.mail = { type = "mail", to = ["${change.author}"] }
+dashboard.weather = { widget = [] }
+change_source.images = { type = "registry_poll", repository = "registry.example.org/apps/*" }
+change_source.hook = { type = "webhook" }
+change_source.files = { type = "file_watch" }
+change_source.clock = { type = "timer" }
+change_source.launch = { type = "changeport", listen = ["unix:change.sock", "10.1.0.5:9999"], authenticate = ["peercred", "token"], token_file = "workers", tls = true, certificate = "tls.crt", key = "tls_key" }
+change_source.solver = { type = "git_poll", repository = "https://git.example.org/solver.git", when = "true", submodules = true, ssh_key = "k", token = "t" }
+scheduler.nightly = { type = "nightly", cron = "0 3 * * *", builders = ["ci"] }
+scheduler.now = { type = "periodic", every = "10m", builders = ["ci"] }
+scheduler.package = { type = "dependent", upstream = "push", builders = ["ci"] }
+scheduler.force = { type = "force", builders = ["ci"] }
+scheduler.daily = { type = "graph", node.fetch = { builder = "ci" } }
+scheduler.sub = { type = "triggerable", builders = ["ci"] }
+scheduler.mine = { type = "try", builders = ["ci"] }
+scheduler.push = { type = "any_branch", change_source = "images", when = "true", parameters = {}, priority = 1, builders = ["ci"] }
+worker.build = { names = ["build01"], placement = "least_loaded", resources = { cpus = 64 }, when = "true" }
+worker.cloud = { labels = ["docker"], latent = { kind = "docker", min = 2 } }
+app.ansys = { builder = "ci", aliases = ["a"], wait = true, busy = "queue", notify = ["mail"] }
+[builder.forwarded]
+forward = { peers = ["east"], policy = "fixed" }
+[builder.ci]
+workers = ["build", "cloud"]
+collapse_requests = false
+locks = [{ name = "deploy" }]
+parameters.profile = { type = "choice" }
+pools = [{ name = "gpu", seats = 1 }]
+resources = { cpus = 4 }
+steps = [
+  { name = "go?", approve = { role = "release", within = "8h" } },
+  { name = "keep", upload = ["out"], as = "out-${revision.short}" },
+  { name = "fetch", download = "out" },
+  { name = "map", trigger = "solve", for_each = {}, max_parallel = 16, wait = true },
+  { name = "a", command = ["${param.profile}", "${change.image}"], env = { KEY = "${secret.key}" }, attach = "x11", container = {}, egress = [] },
+  { name = "b", script = "true", junit = "*.xml", metrics = "stdout", needs = ["a"], pam = "login", retry = {}, run_as = "root" },
+  { name = "c", script = "true", set_properties = "parts.json", when = "true", as = "x", for_each = {}, max_parallel = 1, wait = true },
+]
+"#;
+
+fn read(folder: &Path, text: &str) -> Reading {
+    fs::write(folder.join("workers"), "").unwrap();
+    fs::write(folder.join("master.toml"), text).unwrap();
+    super::read(&folder.join("master.toml")).unwrap()
+}
+
+#[test]
+fn words_of_later_versions_are_told_as_such_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let reading = read(folder.path(), LATER);
+    let told: Vec<String> = reading
+        .problems
+        .iter()
+        .map(|problem| format!("{} {}", problem.code.code(), problem.message))
+        .collect();
+    assert!(reading.problems.iter().all(|problem| problem.code == Code::NotYet), "{told:#?}");
+    let words = |text: &str| text.split('`').nth(1).map(str::to_owned);
+    let told: Vec<String> = told.iter().filter_map(|message| words(message)).collect();
+    let expected = "cluster web certificate key tls peer_port peer_client secret auth role lock pool \
+                    session peer reporter dashboard registry_poll webhook file_watch timer tls \
+                    certificate key when submodules ssh_key token nightly periodic dependent force \
+                    graph triggerable try when parameters priority placement resources when latent \
+                    aliases wait busy notify forward collapse_requests locks parameters pools \
+                    resources approve upload download trigger param change.image secret attach \
+                    container egress junit metrics needs pam retry run_as set_properties when as \
+                    for_each max_parallel wait";
+    assert_eq!(told.join(" "), expected);
+}
+
+#[test]
+fn encryption_of_a_later_version_is_not_taken_for_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let clear = LATER.replace(", certificate = \"tls.crt\", key = \"tls_key\", tls = true", "");
+    let reading = read(folder.path(), &clear);
+    assert!(reading.problems.iter().any(|problem| problem.code == Code::Insecure));
+}
+
+#[test]
+fn a_path_in_a_problem_is_tidy() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = LATER.replace("token_file = \"workers\"", "token_file = \"./x/./absent\"");
+    let problems = read(folder.path(), &text).problems;
+    let absent = problems.iter().find(|problem| problem.code == Code::Unreadable).unwrap();
+    let path = folder.path().join("x/absent");
+    assert!(absent.message.contains(&path.display().to_string()), "{}", absent.message);
+}
+
+/// A configuration that this version takes.
+fn valid() -> String {
+    let example = include_str!("../../../../examples/master.toml");
+    example.replace("../target/demo/tokens", "workers")
+}
+
+#[test]
+fn the_example_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let reading = read(folder.path(), &valid());
+    assert_eq!(reading.problems, []);
+    assert!(reading.configuration.is_some());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_damaged_configuration_is_told_where_it_is_damaged(
+        is_later in any::<bool>(),
+        at in any::<Index>(),
+        cut in 0..40usize,
+        piece in prop_oneof![
+            proptest::sample::select(&["[", "]", "{", "}", "\"", "=", "\n", "${", "🦀", "1", "-", "."][..])
+                .prop_map(str::to_owned),
+            any::<String>(),
+        ],
+    ) {
+        let text = if is_later { LATER.to_owned() } else { valid() };
+        let mut characters: Vec<char> = text.chars().collect();
+        let start = at.index(characters.len());
+        let end = (start + cut).min(characters.len());
+        characters.splice(start..end, piece.chars());
+        let folder = tempfile::tempdir().unwrap();
+        let reading = read(folder.path(), &String::from_iter(characters));
+        for problem in &reading.problems {
+            let labels = [Some(&problem.primary), problem.secondary.as_ref()];
+            for label in labels.into_iter().flatten() {
+                let text = &reading.files[label.span.file].text;
+                prop_assert!(text.get(label.span.start..label.span.end).is_some(), "{:?}", problem);
+            }
+        }
+    }
+}
