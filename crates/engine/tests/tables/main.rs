@@ -1,0 +1,12 @@
+//! The rules of the engine, one table or story each, through its public interface.
+//!
+//! `yard` drives an engine by events as the shells do, with workers that do what they are told;
+//! the configuration is the text an administrator writes.
+
+mod building;
+mod launching;
+mod queueing;
+mod scheduling;
+mod stopping;
+mod workers;
+mod yard;
