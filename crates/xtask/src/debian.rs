@@ -18,6 +18,7 @@ struct Need {
 const NEEDS: &[Need] = &[
     Need { package: "git", is_there: || is_on_path("git") },
     Need { package: "postgresql", is_there: has_postgresql },
+    Need { package: "systemd", is_there: || is_on_path("systemd-analyze") },
 ];
 
 /// Installs what is missing where that is possible, otherwise says what to install.
