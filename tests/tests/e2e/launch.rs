@@ -57,3 +57,26 @@ fn an_unknown_app_is_127_before_anything_is_queued() {
     assert_eq!(finished.err().lines().count(), 1, "{}", finished.err());
     assert!(!yard.master(&["queue", "--json"]).out().contains("helo"));
 }
+
+#[test]
+fn a_program_that_cannot_run_is_told_in_a_sentence_and_to_programs_in_words() {
+    let mut yard = Yard::new(
+        r#"
+app.nope = { builder = "nope" }
+[builder.nope]
+workers = ["local"]
+steps = [{ name = "nope", command = ["/x/y"] }]
+"#,
+    );
+    let _master = yard.start_master();
+    let _worker = yard.start_worker("");
+    let nope = yard.changeport(&["run", "nope"]);
+    assert_eq!(nope.code(), 126, "{}", nope.err());
+    let why = "cannot run `/x/y`: No such file or directory (os error 2)";
+    // The command's own log has said it already: it is not told twice.
+    assert_eq!(nope.err(), format!("nope: {why}\n"));
+    let told = yard.master(&["why", "nope#1"]).out();
+    assert!(told.contains(&format!("ended: FAILURE, step nope did not start: {why}")), "{told}");
+    let json = yard.master(&["builds", "--json"]).out();
+    assert!(json.contains(&format!("not_started({why})")), "{json}");
+}
