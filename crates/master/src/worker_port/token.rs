@@ -17,7 +17,7 @@ pub enum TokenFileError {
     #[error("read token file {path}")]
     Read { path: PathBuf, source: io::Error },
     #[error(
-        "token file {path}, line {line}: write `NAME SHA256`, as `worker token NAME` prints it"
+        "token file {path}, line {line}: write `NAME SHA256`, as `master token NAME` prints it"
     )]
     Line { path: PathBuf, line: usize },
 }
