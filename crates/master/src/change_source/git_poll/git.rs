@@ -31,6 +31,10 @@ pub(super) enum GitError {
     Output { what: String, why: String },
     #[error("write {path}")]
     Settings { path: PathBuf, source: io::Error },
+    #[error(
+        "remove old locks from the mirror {path}; once the folder is gone the next poll makes a new one"
+    )]
+    Mend { path: PathBuf, source: io::Error },
 }
 
 /// How to run git for one source.

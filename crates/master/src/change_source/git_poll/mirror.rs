@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::commit::{self, Commit};
 use super::git::{Git, GitError};
+use super::lock;
 
 /// Heads by branch name, as object ids.
 pub(super) type Heads = BTreeMap<String, String>;
@@ -45,11 +46,34 @@ impl Mirror {
     }
 
     /// Fetches branches and returns the heads they really had by then.
+    ///
+    /// After a failure the mirror is mended, for the next round.
     pub(super) async fn fetch(&self, branches: &[&str]) -> Result<Heads, GitError> {
         if !self.folder.join("HEAD").exists() {
-            let folder = self.folder.to_string_lossy();
-            self.git.run(None, &["init", "--quiet", "--bare", "--", &folder], b"").await?;
+            self.init().await?;
         }
+        let fetched = self.try_fetch(branches).await;
+        if fetched.is_err() {
+            self.mend().await?;
+        }
+        fetched
+    }
+
+    async fn init(&self) -> Result<(), GitError> {
+        let folder = self.folder.to_string_lossy();
+        let arguments = ["init", "--quiet", "--bare", "--", &folder];
+        self.git.run(None, &arguments, b"").await.map(drop)
+    }
+
+    /// Removes the locks of a git that was killed, by us or with the machine, and makes what is
+    /// missing of the mirror. Nobody else works in it.
+    async fn mend(&self) -> Result<(), GitError> {
+        lock::remove_all(&self.folder)
+            .map_err(|source| GitError::Mend { path: self.folder.clone(), source })?;
+        self.init().await
+    }
+
+    async fn try_fetch(&self, branches: &[&str]) -> Result<Heads, GitError> {
         let refspecs: String = branches
             .iter()
             .map(|branch| format!("+refs/heads/{branch}:{PREFIX}{branch}\n"))

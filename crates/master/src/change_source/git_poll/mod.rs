@@ -6,6 +6,7 @@
 
 mod commit;
 mod git;
+mod lock;
 mod mirror;
 mod poller;
 mod round;
