@@ -179,12 +179,32 @@ impl Drop for Group {
     }
 }
 
-/// Picks the line that tells most of what git complained about.
+/// Picks what tells most of git's complaint: its own line, and the one before it, which is where
+/// ssh and other helpers say why.
 fn reason(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-    let fatal = lines.clone().find(|line| line.starts_with("fatal:") || line.starts_with("error:"));
-    let line = fatal.or_else(|| lines.next_back()).unwrap_or("it did not say why");
-    let shown: String = url::without_password(line).chars().filter(|c| !c.is_control()).collect();
-    shown
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let is_gits = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");
+    let told = match lines.iter().position(is_gits) {
+        Some(at) => lines[at.saturating_sub(1)..=at].join("; "),
+        None => (*lines.last().unwrap_or(&"it did not say why")).to_owned(),
+    };
+    url::without_password(&told).chars().filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_is_gits_own_line_with_the_cause_before_it() {
+        let ssh = b"git@host: Permission denied (publickey).\r\n\
+            fatal: Could not read from remote repository.\n\nPlease make sure you have\n";
+        let told = "git@host: Permission denied (publickey).; \
+            fatal: Could not read from remote repository.";
+        assert_eq!(reason(ssh), told);
+        assert_eq!(reason(b"fatal: no\nhint: yes\n"), "fatal: no");
+        assert_eq!(reason(b"one\ntwo\n"), "two");
+        assert_eq!(reason(b""), "it did not say why");
+    }
 }
