@@ -7,11 +7,13 @@
 mod binaries;
 mod daemon;
 mod process;
+mod repository;
 mod witness;
 mod yard;
 
 pub use binaries::{Binary, binary};
 pub use daemon::Daemon;
 pub use process::{Finished, finish, wait_until};
+pub use repository::Repository;
 pub use witness::Witnesses;
 pub use yard::{Client, Yard};

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Pid;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binaries::{Binary, binary};
 use crate::daemon::Daemon;
-use crate::process::{Finished, finish, finish_child};
+use crate::process::{Finished, finish, finish_child, wait_until};
+use crate::repository::Repository;
 use crate::witness::Witnesses;
 
 /// The worker of every yard.
@@ -84,6 +86,11 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
         Witnesses::new(self.path("witnesses"))
     }
 
+    /// Makes a bare repository with a clone beside it.
+    pub fn repository(&self, name: &str) -> Repository {
+        Repository::new(self.folder.path(), name)
+    }
+
     /// Draws a token and writes it where master and worker look for it.
     fn write_token(&self, name: &str) {
         let drawn = finish(Command::new(binary(Binary::Master)).args(["token", name]));
@@ -105,7 +112,14 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
 
     /// Starts the master and waits until it is ready.
     pub fn start_master(&mut self) -> Daemon {
-        let mut daemon = Daemon::start("master", &mut self.master_command());
+        self.start_master_as(|_command| {})
+    }
+
+    /// Starts the master by a command that was changed before, such as by another environment.
+    pub fn start_master_as(&mut self, change: impl FnOnce(&mut Command)) -> Daemon {
+        let mut command = self.master_command();
+        change(&mut command);
+        let mut daemon = Daemon::start("master", &mut command);
         let line = daemon.wait_for("ready: ");
         let address = line.split("workers ").nth(1).and_then(|rest| rest.split(',').next());
         self.worker_address = address.map(str::to_owned);
@@ -172,6 +186,48 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
         finish(self.master_command().args(arguments))
     }
 
+    /// Asks the master by a command line with `--json` and returns the objects it prints.
+    ///
+    /// # Panics
+    /// When the command fails or prints something else.
+    pub fn ask(&self, arguments: &[&str]) -> Vec<Value> {
+        let finished = finish(self.master_command().args(arguments).arg("--json"));
+        assert!(finished.status.success(), "master {arguments:?}: {}", finished.err());
+        let object = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|bad| panic!("{bad} in: {line}"))
+        };
+        finished.out().lines().map(object).collect()
+    }
+
+    /// Waits until a builder has so many builds that have ended, and returns the result of each,
+    /// oldest first.
+    ///
+    /// # Panics
+    /// When they do not come, or there are more.
+    pub fn results(&self, builder: &str, count: usize) -> Vec<String> {
+        wait_until(&format!("the end of {count} builds of {builder}"), || {
+            let builds = self.ask(&["builds", builder, "--limit", "500"]);
+            assert!(builds.len() <= count, "more than {count} builds: {builds:#?}");
+            let words: Vec<String> = builds
+                .iter()
+                .rev()
+                .filter_map(|build| build["result"].as_str().map(str::to_owned))
+                .filter(|word| !word.is_empty())
+                .collect();
+            (words.len() == count).then_some(words)
+        })
+    }
+
+    /// Returns what `master logs` prints of a build or step.
+    ///
+    /// # Panics
+    /// When there is no such build.
+    pub fn log_of(&self, build: &str) -> Vec<u8> {
+        let finished = self.master(&["logs", build]);
+        assert!(finished.status.success(), "logs of {build}: {}", finished.err());
+        finished.stdout
+    }
+
     /// Returns a command of the client's program that speaks to this yard's master.
     pub fn changeport_command(&self) -> Command {
         let mut command = Command::new(binary(Binary::Changeport));
@@ -205,27 +261,6 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
         let mut command = Command::new(link);
         self.speak_to_master(&mut command);
         command
-    }
-
-    /// Runs git in a folder of the yard.
-    ///
-    /// # Panics
-    /// When it fails.
-    pub fn git(&self, folder: &str, arguments: &[&str]) -> String {
-        let mut command = Command::new("git");
-        for (name, value) in [
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
-            ("GIT_AUTHOR_NAME", "Ann"),
-            ("GIT_AUTHOR_EMAIL", "ann@example.org"),
-            ("GIT_COMMITTER_NAME", "Ann"),
-            ("GIT_COMMITTER_EMAIL", "ann@example.org"),
-        ] {
-            command.env(name, value);
-        }
-        let finished = finish(command.arg("-C").arg(self.path(folder)).args(arguments));
-        assert!(finished.status.success(), "git {arguments:?}: {}", finished.err());
-        finished.out().trim().to_owned()
     }
 }
 
