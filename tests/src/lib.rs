@@ -7,13 +7,17 @@
 mod binaries;
 mod daemon;
 mod process;
+mod raw;
 mod repository;
+mod sqlite;
 mod witness;
 mod yard;
 
 pub use binaries::{Binary, binary};
 pub use daemon::Daemon;
 pub use process::{Finished, finish, wait_until};
+pub use raw::Raw;
 pub use repository::Repository;
+pub use sqlite::execute;
 pub use witness::Witnesses;
 pub use yard::{Client, Yard};

@@ -1,5 +1,6 @@
 //! A folder with everything one test needs, and the processes that belong to it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 use crate::binaries::{Binary, binary};
 use crate::daemon::Daemon;
 use crate::process::{Finished, finish, finish_child, wait_until};
+use crate::raw::Raw;
 use crate::repository::Repository;
 use crate::witness::Witnesses;
 
@@ -105,8 +107,24 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
 
     /// Returns a command of the master's program with this yard's configuration.
     pub fn master_command(&self) -> Command {
-        let mut command = Command::new(binary(Binary::Master));
-        command.arg("--config").arg(self.path("master.toml")).current_dir(self.folder.path());
+        let mut command = self.bare_master_command();
+        command.arg("--config").arg(self.path("master.toml"));
+        command
+    }
+
+    /// Returns a command of the master's program, without a configuration.
+    pub fn bare_master_command(&self) -> Command {
+        self.program(Binary::Master)
+    }
+
+    /// Returns a command of the worker's program, without a configuration.
+    pub fn bare_worker_command(&self) -> Command {
+        self.program(Binary::Worker)
+    }
+
+    fn program(&self, which: Binary) -> Command {
+        let mut command = Command::new(binary(which));
+        command.current_dir(self.folder.path());
         command
     }
 
@@ -159,26 +177,58 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
         shims
     }
 
-    /// Starts the worker, with more keys in its configuration.
+    /// Starts the worker, with more keys in its configuration, and waits until it is attached.
     pub fn start_worker(&self, more: &str) -> Daemon {
+        self.configure_worker(&format!("max_builds = 8\n{more}"));
+        self.start_configured_worker()
+    }
+
+    /// Writes the worker's configuration, with more keys after those every worker has.
+    pub fn configure_worker(&self, more: &str) {
         let address = self.worker_address();
         self.write(
             "worker.toml",
             &format!(
                 "masters = [\"{address}\"]\nname = \"{WORKER}\"\ntoken = {{ file = \"worker.token\" }}\n\
-                 data = \"worker\"\nmax_builds = 8\nrepositories = {{ allow_local = true }}\n{more}"
+                 data = \"worker\"\nrepositories = {{ allow_local = true }}\n{more}"
             ),
         );
-        let mut daemon = Daemon::start("worker", &mut self.worker_command());
+    }
+
+    /// Starts the worker as it is configured and waits until it is attached.
+    pub fn start_configured_worker(&self) -> Daemon {
+        let mut daemon = self.start_unattached_worker(|_command| {});
         daemon.wait_for("attached");
         daemon
     }
 
+    /// Starts the worker by a command that was changed before, and does not wait.
+    pub fn start_unattached_worker(&self, change: impl FnOnce(&mut Command)) -> Daemon {
+        let mut command = self.worker_command();
+        change(&mut command);
+        Daemon::start("worker", &mut command)
+    }
+
     /// Returns a command of the worker's program with this yard's configuration.
     pub fn worker_command(&self) -> Command {
-        let mut command = Command::new(binary(Binary::Worker));
-        command.arg("--config").arg(self.path("worker.toml")).current_dir(self.folder.path());
+        let mut command = self.bare_worker_command();
+        command.arg("--config").arg(self.path("worker.toml"));
         command
+    }
+
+    /// Connects to the change socket, by no program of ours.
+    pub fn raw_client(&self) -> Raw {
+        Raw::unix(&self.path("change.sock"))
+    }
+
+    /// Connects to the port of the workers, by no program of ours.
+    pub fn raw_worker(&self) -> Raw {
+        Raw::tcp(self.worker_address())
+    }
+
+    /// Starts a master that is not going to be ready.
+    pub fn start_doomed_master(&self) -> Daemon {
+        Daemon::start("master", &mut self.master_command())
     }
 
     /// Runs a command line of the master to its end.
@@ -254,7 +304,12 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
 
     /// Makes a launcher: a symlink to the client under the name of an app.
     pub fn launcher(&self, app: &str) -> Command {
-        let link = self.path(app);
+        self.launcher_called(OsStr::new(app))
+    }
+
+    /// Makes a launcher whose name may be any bytes.
+    pub fn launcher_called(&self, app: &OsStr) -> Command {
+        let link = self.folder.path().join(app);
         if !link.exists() {
             std::os::unix::fs::symlink(binary(Binary::Changeport), &link).expect("make a symlink");
         }

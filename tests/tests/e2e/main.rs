@@ -1,5 +1,6 @@
 //! End-to-end tests: the real binaries, over real sockets, with real processes.
 
+mod bad_input;
 mod git_poll;
 mod hangup;
 mod installed;
