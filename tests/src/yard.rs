@@ -40,7 +40,7 @@ impl Yard {
         let folder =
             tempfile::Builder::new().prefix("ym").tempdir_in("/tmp").expect("make a folder");
         let yard = Self { folder, worker_address: None };
-        yard.write_token(WORKER);
+        yard.draw_token(WORKER, "worker.token", "tokens");
         yard.configure(more);
         yard
     }
@@ -93,16 +93,19 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
         Repository::new(self.folder.path(), name)
     }
 
-    /// Draws a token and writes it where master and worker look for it.
-    fn write_token(&self, name: &str) {
-        let drawn = finish(Command::new(binary(Binary::Master)).args(["token", name]));
+    /// Draws a token and writes it into one file, its hash into another.
+    ///
+    /// # Panics
+    /// When none is drawn.
+    pub fn draw_token(&self, name: &str, secret: &str, hashes: &str) {
+        let drawn = finish(self.bare_master_command().args(["token", name]));
         let text = drawn.out();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         let [token, hash] = lines.as_slice() else { panic!("no token in:\n{text}") };
-        self.write("worker.token", token);
-        fs::set_permissions(self.path("worker.token"), fs::Permissions::from_mode(0o600))
+        self.write(secret, token);
+        fs::set_permissions(self.path(secret), fs::Permissions::from_mode(0o600))
             .expect("protect the token");
-        self.write("tokens", &format!("{hash}\n"));
+        self.write(hashes, &format!("{hash}\n"));
     }
 
     /// Returns a command of the master's program with this yard's configuration.

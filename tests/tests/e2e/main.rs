@@ -1,8 +1,10 @@
 //! End-to-end tests: the real binaries, over real sockets, with real processes.
 
 mod bad_input;
+mod client;
 mod git_poll;
 mod hangup;
 mod installed;
 mod launch;
 mod restart;
+mod slots;
