@@ -5,10 +5,7 @@ use std::process::ExitCode;
 
 use config::Code;
 
-use super::{complain, print};
-
-/// Exit code for a word that means nothing. Source: `sysexits.h`.
-const EXIT_USAGE: u8 = 64;
+use super::{EXIT_USAGE, complain, print};
 
 pub(super) fn main(text: &str) -> ExitCode {
     let Some(code) = Code::find(text) else {

@@ -17,8 +17,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use proto::message::hello::Refusal;
 
-/// Exit code for a configuration that cannot be used. Source: `sysexits.h`.
+use crate::settings::FilesError;
+
+/// Exit code for a question that makes no sense, such as an unknown id. Source: `sysexits.h`.
+const EXIT_USAGE: u8 = 64;
+/// Exit code for a configuration that cannot be used.
 pub(crate) const EXIT_CONFIG: u8 = 78;
 /// Exit code for a master that cannot be reached.
 const EXIT_UNAVAILABLE: u8 = 69;
@@ -95,8 +100,19 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("{error:#}"));
-            ExitCode::from(EXIT_UNAVAILABLE)
+            ExitCode::from(code_of(&error))
         }
+    }
+}
+
+/// Tells a master that said no from one that said nothing.
+fn code_of(error: &anyhow::Error) -> u8 {
+    if error.is::<Refusal>() {
+        EXIT_USAGE
+    } else if error.is::<FilesError>() {
+        EXIT_CONFIG
+    } else {
+        EXIT_UNAVAILABLE
     }
 }
 

@@ -1,5 +1,10 @@
 //! What a connection may do.
 
+use engine::RequestName;
+use proto::message::hello::Refusal;
+
+use super::session::refusal;
+
 /// Whose requests a client may see and stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Authority {
@@ -16,5 +21,14 @@ impl Authority {
             Self::All => true,
             Self::Own { principal } => principal == owner,
         }
+    }
+
+    /// Refuses a request that is out of reach, in the same words as one that does not exist.
+    pub(super) fn unknown(&self, name: &RequestName) -> Refusal {
+        let hint = match self {
+            Self::All => "see: master queue, master builds",
+            Self::Own { .. } => "see: changeport status",
+        };
+        refusal("unknown_request", &format!("there is no request {name}"), hint)
     }
 }

@@ -110,7 +110,7 @@ impl Follower {
         };
         let row = parts.store.request_by_name(&name).await?;
         let Some(row) = row.filter(|row| authority.covers(&row.owner)) else {
-            return Ok(Err(unknown_request(&name)));
+            return Ok(Err(authority.unknown(&name)));
         };
         let id = row.id;
         let changes = parts.core.question(|reply| Question::Watch { request: id, reply }).await?;
@@ -304,9 +304,4 @@ impl Follower {
             () = again => {}
         }
     }
-}
-
-/// The same words whether a request does not exist or is not theirs to see.
-pub(super) fn unknown_request(name: &RequestName) -> Refusal {
-    refusal("unknown_request", &format!("there is no request {name}"), "see: changeport status")
 }

@@ -8,7 +8,6 @@ use proto::message::question::{
 };
 
 use super::authority::Authority;
-use super::follower::unknown_request;
 use super::session::{Session, refusal};
 use crate::core::Question;
 
@@ -72,7 +71,7 @@ pub(super) async fn why(
     };
     let row = session.parts.store.request_by_name(&name).await?;
     let Some(row) = row.filter(|row| session.authority.covers(&row.owner)) else {
-        return Ok(Err(unknown_request(&name)));
+        return Ok(Err(session.authority.unknown(&name)));
     };
     let request = name.clone();
     let living = session.parts.core.question(|reply| Question::Why { request, reply }).await?;

@@ -7,7 +7,6 @@ use proto::message::hello::Refusal;
 use proto::message::launch::{Cancel, Cancelled, Stage};
 use proto::message::question::{RequestLine, RequestWanted};
 
-use super::follower::unknown_request;
 use super::session::{Session, refusal};
 use crate::core::{Question, TrailStage};
 
@@ -29,7 +28,7 @@ pub(super) async fn cancel(
     };
     let row = session.parts.store.request_by_name(&name).await?;
     let Some(row) = row.filter(|row| session.authority.covers(&row.owner)) else {
-        return Ok(Err(unknown_request(&name)));
+        return Ok(Err(session.authority.unknown(&name)));
     };
     let order = match cancel.signal {
         0 => StopOrder { signal: SIGTERM, grace_ms: ASK_GRACE_MS },
@@ -78,7 +77,7 @@ pub(super) async fn line(
     };
     let row = session.parts.store.request_by_name(&name).await?;
     let Some(row) = row.filter(|row| session.authority.covers(&row.owner)) else {
-        return Ok(Err(unknown_request(&name)));
+        return Ok(Err(session.authority.unknown(&name)));
     };
     let request = name.clone();
     let trail = session.parts.core.question(|reply| Question::Trail { request, reply }).await?;
