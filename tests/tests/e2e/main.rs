@@ -1,5 +1,6 @@
 //! End-to-end tests: the real binaries, over real sockets, with real processes.
 
+mod administrator;
 mod bad_input;
 mod client;
 mod git_poll;
