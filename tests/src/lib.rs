@@ -15,7 +15,7 @@ mod yard;
 
 pub use binaries::{Binary, binary};
 pub use daemon::Daemon;
-pub use process::{Finished, finish, wait_until};
+pub use process::{Finished, finish, free_address, wait_until};
 pub use raw::Raw;
 pub use repository::Repository;
 pub use sqlite::execute;

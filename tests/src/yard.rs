@@ -188,11 +188,15 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
 
     /// Writes the worker's configuration, with more keys after those every worker has.
     pub fn configure_worker(&self, more: &str) {
-        let address = self.worker_address();
+        self.configure_worker_of(&[self.worker_address()], more);
+    }
+
+    /// Writes the worker's configuration with the addresses it looks for a master at.
+    pub fn configure_worker_of(&self, masters: &[&str], more: &str) {
         self.write(
             "worker.toml",
             &format!(
-                "masters = [\"{address}\"]\nname = \"{WORKER}\"\ntoken = {{ file = \"worker.token\" }}\n\
+                "masters = {masters:?}\nname = \"{WORKER}\"\ntoken = {{ file = \"worker.token\" }}\n\
                  data = \"worker\"\nrepositories = {{ allow_local = true }}\n{more}"
             ),
         );
@@ -232,6 +236,11 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
     /// Starts a master that is not going to be ready.
     pub fn start_doomed_master(&self) -> Daemon {
         Daemon::start("master", &mut self.master_command())
+    }
+
+    /// Runs a command line of the worker to its end.
+    pub fn worker(&self, arguments: &[&str]) -> Finished {
+        finish(self.worker_command().args(arguments))
     }
 
     /// Runs a command line of the master to its end.

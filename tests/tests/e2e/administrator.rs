@@ -261,11 +261,13 @@ fn every_code_is_explained() {
     assert!(found.iter().all(|code| codes.contains(code)), "{codes:?}");
 }
 
+type Program = fn(&Yard) -> Command;
+
 #[test]
 fn each_program_tells_its_version_and_its_verbs() {
     let yard = Yard::new("");
     let version = env!("CARGO_PKG_VERSION");
-    let programs: [(fn(&Yard) -> Command, &str, &str); 3] = [
+    let programs: [(Program, &str, &str); 3] = [
         (Yard::bare_master_command, "master", "explain"),
         (Yard::bare_worker_command, "worker", "status"),
         (Yard::changeport_command, "changeport", "submit"),

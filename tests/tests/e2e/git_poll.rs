@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 
-use e2e::{Daemon, Repository, Yard, wait_until};
+use e2e::{Daemon, Repository, Yard, free_address, wait_until};
 use serde_json::Value;
 
 /// Source `repo`, whose changes all reach `show`; it prints them field by field.
@@ -232,9 +232,7 @@ fn remotes_in_trouble_are_reported_tried_less_often_and_delay_nobody() {
     let (mut yard, repository) = yard_with_repository("");
     let silent = TcpListener::bind("127.0.0.1:0").expect("find a free port");
     let silent_address = silent.local_addr().expect("it is bound").to_string();
-    // A port that was free a moment ago refuses connections.
-    let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-    let closed = closed.expect("find a free port");
+    let closed = free_address();
     let bad = |name: &str, url: &str| {
         format!(
             "change_source.{name} = {{ type = \"git_poll\", repository = \"{url}\", \

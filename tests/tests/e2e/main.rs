@@ -9,3 +9,4 @@ mod installed;
 mod launch;
 mod restart;
 mod slots;
+mod worker;
