@@ -17,7 +17,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("master", &["attempt", "config", "engine", "proto"]),
     ("changeport-cli", &["proto"]),
     ("xtask", &["proto"]),
-    ("e2e", &["proto"]),
+    ("private-postgres", &[]),
+    ("e2e", &["private-postgres", "proto"]),
 ];
 
 pub(super) fn check() -> anyhow::Result<Findings> {

@@ -7,7 +7,6 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use tempfile::TempDir;
 
-use super::server;
 use crate::store::{Opened, Start, StateUrl, Store, StoreError};
 
 /// The database of one test.
@@ -27,9 +26,10 @@ pub(super) fn on_sqlite(scenario: impl AsyncFn(Yard)) {
 
 /// Runs a scenario on a new database of the server that the tests share.
 pub(super) fn on_postgres(name: &str, scenario: impl AsyncFn(Yard)) {
-    let Some(socket) = server::socket_dir(name) else { return };
+    let test = format!("store on PostgreSQL, {name}");
+    let Some(socket) = private_postgres::socket_dir(&test) else { return };
     let admin = format!("postgres:///postgres?host={}&user=postgres", socket.display());
-    let database = server::fresh_name();
+    let database = private_postgres::fresh_name();
     let text = format!("postgres:///{database}?host={}&user=postgres", socket.display());
     block_on(async {
         let admin: PgConnectOptions = admin.parse().unwrap();

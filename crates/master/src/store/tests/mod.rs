@@ -8,7 +8,6 @@ pub(super) mod plans;
 mod questions;
 mod round_trip;
 mod schema;
-mod server;
 mod speed;
 
 /// Makes a test on SQLite and one on PostgreSQL of each scenario `async fn(Yard)`.

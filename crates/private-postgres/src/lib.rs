@@ -1,4 +1,5 @@
 //! The PostgreSQL server of a test run: made once, on a Unix socket only, gone with the process.
+//! For tests alone.
 //!
 //! A shell owns the server and waits for the end of its own input, which comes however this
 //! process ends; then it stops the server and removes its directory.
@@ -32,17 +33,20 @@ struct Server {
 static SERVER: OnceLock<Option<Server>> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-/// Returns where the server's socket is, or says that the test is skipped.
-pub(super) fn socket_dir(test: &str) -> Option<&'static Path> {
+/// Returns where the server's socket is, or says which test is skipped.
+///
+/// # Panics
+/// When a server is installed and does not start.
+pub fn socket_dir(test: &str) -> Option<&'static Path> {
     let server = SERVER.get_or_init(|| bin_dir().map(|bin| start(&bin)));
     if server.is_none() {
-        skip(&format!("store on PostgreSQL, {test}: no PostgreSQL server is installed"));
+        skip(&format!("{test}: no PostgreSQL server is installed"));
     }
     server.as_ref().map(|server| server.socket_dir.as_path())
 }
 
 /// Returns a name for a database that no other test has.
-pub(super) fn fresh_name() -> String {
+pub fn fresh_name() -> String {
     format!("yard_{}", DATABASES.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -81,10 +85,12 @@ fn start(bin: &Path) -> Server {
     Server { socket_dir: PathBuf::from(line.trim_end()), _shell: shell }
 }
 
+#[expect(clippy::print_stdout, reason = "tests that cannot run say so where tests speak")]
 fn skip(reason: &str) {
     println!("SKIPPED: {reason}");
     if let Some(path) = std::env::var_os("YARDMASTER_SKIPS") {
         let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-        writeln!(file.unwrap(), "SKIPPED: {reason}").unwrap();
+        let written = file.and_then(|mut file| writeln!(file, "SKIPPED: {reason}"));
+        written.expect("note what was skipped");
     }
 }
