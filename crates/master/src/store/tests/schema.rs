@@ -127,13 +127,14 @@ fn both_lists_of_migrations_are_numbered_from_one() {
 #[test]
 fn a_session_that_ends_inside_a_migration_leaves_nothing() {
     on_sqlite(async |yard: Yard| {
-        use sqlx::ConnectOptions as _;
+        use sqlx::{ConnectOptions as _, Connection as _};
         let options = sqlx::sqlite::SqliteConnectOptions::new();
         let options = options.filename(yard.file().unwrap()).create_if_missing(true);
         let mut connection = options.connect().await.unwrap();
         connection.script("BEGIN IMMEDIATE").await.unwrap();
         connection.script(migrate::SQLITE[0].script).await.unwrap();
-        drop(connection);
+        // Dropping it would close the file at some later time, from another thread.
+        connection.close_hard().await.unwrap();
         yard.store().await;
     });
 }
