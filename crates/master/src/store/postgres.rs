@@ -16,10 +16,12 @@ use super::run::{Run as _, STATEMENTS};
 use super::{Start, StateUrl, StoreError, Writer, migrate};
 
 /// The advisory lock of a master, in whatever database it uses: "yardmast".
-const LOCK: i64 = 0x7961_7264_6d61_7374;
+pub(super) const LOCK: i64 = 0x7961_7264_6d61_7374;
 const READERS: u32 = 4;
-/// A server needs a moment to notice that our former session is gone.
+/// A server needs a moment to notice that a former session is gone: our own, or at a start that
+/// of a master that was killed.
 const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_ATTEMPTS_AT_START: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// An open PostgreSQL database.
@@ -40,9 +42,7 @@ impl Postgres {
         let unopened = |source| StoreError::Open { url: url.to_string(), source };
         let mut connection = options.connect().await.map_err(unopened)?;
         require_utf8(&mut connection).await?;
-        if !lock(&mut connection).await? {
-            return Err(held(&mut connection).await);
-        }
+        wait_for_lock(&mut connection, LOCK_ATTEMPTS_AT_START).await?;
         migrate::run(&mut connection, migrate::POSTGRES, start.wall_us).await?;
         let meta = meta::epoch_raise(&mut connection, start.incarnation).await?;
         let readers =
@@ -62,13 +62,7 @@ impl Postgres {
         if let Err(error) = old.close_hard().await {
             tracing::debug!("close the former session of the database: {error:#}");
         }
-        for _ in 0..LOCK_ATTEMPTS {
-            if lock(&mut writer.connection).await? {
-                return Ok(());
-            }
-            tokio::time::sleep(LOCK_PAUSE).await;
-        }
-        Err(held(&mut writer.connection).await)
+        wait_for_lock(&mut writer.connection, LOCK_ATTEMPTS).await
     }
 }
 
@@ -91,6 +85,17 @@ async fn require_utf8(connection: &mut PgConnection) -> Result<(), StoreError> {
         encoding if encoding == "UTF8" => Ok(()),
         encoding => Err(StoreError::Encoding { encoding }),
     }
+}
+
+/// Takes the lock, or says who still holds it after a number of attempts.
+async fn wait_for_lock(connection: &mut PgConnection, attempts: u32) -> Result<(), StoreError> {
+    for _ in 1..attempts {
+        if lock(connection).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+    if lock(connection).await? { Ok(()) } else { Err(held(connection).await) }
 }
 
 /// Takes the lock if it is free; the session keeps it.

@@ -9,6 +9,7 @@ mod questions;
 mod round_trip;
 mod schema;
 mod speed;
+mod takeover;
 
 /// Makes a test on SQLite and one on PostgreSQL of each scenario `async fn(Yard)`.
 macro_rules! suite {
