@@ -6,18 +6,18 @@
 
 mod binaries;
 mod daemon;
+mod database;
 mod process;
 mod raw;
 mod repository;
-mod sqlite;
 mod witness;
 mod yard;
 
 pub use binaries::{Binary, binary};
 pub use daemon::Daemon;
+pub use database::{Postgres, execute};
 pub use process::{Finished, finish, free_address, wait_until};
 pub use raw::Raw;
 pub use repository::Repository;
-pub use sqlite::execute;
 pub use witness::Witnesses;
 pub use yard::{Client, Yard};

@@ -7,6 +7,7 @@ mod git_poll;
 mod hangup;
 mod installed;
 mod launch;
+mod postgresql;
 mod restart;
 mod slots;
 mod worker;

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sha2::{Digest as _, Sha256};
 
 /// A command that writes numbered lines to both channels and goes on when it is told to.
-fn counting(yard: &Yard) -> String {
+pub(super) fn counting(yard: &Yard) -> String {
     let witness = yard.witnesses().script();
     let gate = yard.path("gate").display().to_string();
     let body = format!(
@@ -26,7 +26,7 @@ fn counting(yard: &Yard) -> String {
     )
 }
 
-fn expected_output() -> Vec<u8> {
+pub(super) fn expected_output() -> Vec<u8> {
     (1..=4000).flat_map(|i| format!("out {i}\n").into_bytes()).collect()
 }
 
@@ -37,7 +37,7 @@ fn half_way() -> Yard {
     yard
 }
 
-fn wait_for_half_way(yard: &Yard) {
+pub(super) fn wait_for_half_way(yard: &Yard) {
     let what = "the middle of the command's output";
     wait_until(what, || {
         let logs = yard.master(&["logs", "count#1"]);
@@ -45,7 +45,7 @@ fn wait_for_half_way(yard: &Yard) {
     });
 }
 
-fn open_gate(yard: &Yard) {
+pub(super) fn open_gate(yard: &Yard) {
     fs::write(yard.path("gate"), "").expect("the yard is ours");
 }
 

@@ -1,0 +1,106 @@
+//! The same on PostgreSQL: launches, a master killed in between, one master at a time.
+
+use std::fs;
+
+use e2e::{Postgres, Yard, finish};
+
+use super::restart::{counting, expected_output, open_gate, wait_for_half_way};
+
+const ONE: &str = r#"
+app.one = { builder = "one" }
+[builder.one]
+workers = ["local"]
+steps = [{ name = "one", command = ["printf", "[%s]", "${args}"] }]
+"#;
+
+/// A yard whose master keeps its state in a new database.
+fn yard_on(test: &str, more: impl FnOnce(&Yard) -> String) -> Option<(Yard, Postgres)> {
+    let database = Postgres::new(&format!("end-to-end on PostgreSQL, {test}"))?;
+    let yard = Yard::new("");
+    yard.configure_with_state(&database.url(), &more(&yard));
+    Some((yard, database))
+}
+
+#[test]
+fn a_client_does_not_notice_that_its_master_on_postgresql_was_killed() {
+    let Some((mut yard, _database)) = yard_on("a killed master", counting) else { return };
+    let master = yard.start_master();
+    assert!(!yard.path("master/state.db").exists(), "its state is elsewhere");
+    let _worker = yard.start_worker("");
+    let client = yard.start_changeport(&["run", "count"]);
+    wait_for_half_way(&yard);
+    master.kill();
+    let address = yard.worker_address().to_owned();
+    let mut master = yard.start_master_at(&address);
+    master.wait_for("worker w1 attached");
+    open_gate(&yard);
+    let finished = client.finish();
+    assert_eq!(finished.code(), 3, "{}", finished.err());
+    assert_eq!(finished.stdout, expected_output());
+    assert_eq!(yard.witnesses().ran().len(), 1);
+    assert_eq!(yard.results("count", 1), ["FAILURE"]);
+}
+
+#[test]
+fn what_postgresql_was_told_waits_for_a_worker_over_restarts() {
+    let Some((mut yard, _database)) = yard_on("a queue", |_yard| ONE.to_owned()) else { return };
+    let master = yard.start_master();
+    for number in 1..=5 {
+        let argument = format!("{number} \u{e4}\n");
+        let submitted = yard.changeport(&["submit", "one", &argument]);
+        assert_eq!(submitted.out(), format!("one#{number}\n"), "{}", submitted.err());
+    }
+    master.kill();
+    let (code, log) = yard.start_master().stop();
+    assert_eq!(code, 0, "{log}");
+    let _master = yard.start_master();
+    assert_eq!(yard.ask(&["queue"]).len(), 5);
+    let _worker = yard.start_worker("");
+    assert_eq!(yard.results("one", 5), ["SUCCESS"; 5]);
+    for number in 1..=5 {
+        let log = yard.log_of(&format!("one#{number}"));
+        assert_eq!(log, format!("[{number} \u{e4}\n]").as_bytes());
+    }
+}
+
+/// Starts a second master with the same database and nothing else in common.
+fn assert_second_is_refused(yard: &Yard) {
+    let text = fs::read_to_string(yard.path("master.toml")).expect("the yard is ours");
+    let text = text.replace("data = \"master\"", "data = \"master2\"");
+    let text = text.replace("control.sock", "control2.sock").replace("change.sock", "change2.sock");
+    yard.write("second.toml", &text);
+    let second = finish(yard.bare_master_command().arg("--config").arg(yard.path("second.toml")));
+    assert_ne!(second.code(), 0);
+    assert!(second.err().contains("another master holds the database"), "{}", second.err());
+}
+
+#[test]
+fn a_second_master_on_the_same_postgresql_database_is_refused() {
+    let Some((mut yard, _database)) = yard_on("two masters", |_yard| ONE.to_owned()) else {
+        return;
+    };
+    let _master = yard.start_master();
+    let _worker = yard.start_worker("");
+    assert_second_is_refused(&yard);
+    assert_eq!(yard.changeport(&["run", "one", "x"]).out(), "[x]");
+}
+
+#[test]
+fn a_cut_connection_to_postgresql_loses_nothing() {
+    let Some((mut yard, database)) = yard_on("a cut connection", |_yard| ONE.to_owned()) else {
+        return;
+    };
+    let _master = yard.start_master();
+    let _worker = yard.start_worker("");
+    for round in 1..=4 {
+        let client = yard.start_changeport(&["run", "one", "during"]);
+        database.cut_connections();
+        let during = client.finish();
+        assert_eq!((during.code(), during.out().as_str()), (0, "[during]"), "{}", during.err());
+        database.cut_connections();
+        let after = yard.changeport(&["run", "one", "after"]);
+        assert_eq!((after.code(), after.out().as_str()), (0, "[after]"), "{}", after.err());
+        yard.results("one", 2 * round);
+    }
+    assert_second_is_refused(&yard);
+}
