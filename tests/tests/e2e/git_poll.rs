@@ -64,7 +64,7 @@ fn wait_until_polled(yard: &Yard) {
     wait_until("the first poll", || {
         let source = source(yard, "repo");
         let detail = source["detail"].as_str().unwrap_or_default();
-        (detail.contains("branches") && source["is_well"] == true).then_some(())
+        (detail.contains("branch") && source["is_well"] == true).then_some(())
     });
 }
 
