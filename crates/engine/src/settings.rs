@@ -102,7 +102,7 @@ fn refer(names: Vec<Spanned<Name>>, kind: config::NameKind, cx: &mut Context<'_>
 
 impl Decode for WorkerGroup {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
-        let later = &["latent", "placement", "resources", "when"];
+        let later = &["latent", "placement", "resources", "was", "when"];
         let mut fields = Fields::of(node, cx)?.with_later(later);
         let names: Option<Vec<Name>> = fields.required_unless("names", &["latent"], cx);
         let max_builds = fields.optional("max_builds", cx);
@@ -114,7 +114,8 @@ impl Decode for WorkerGroup {
 
 impl Decode for Builder {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
-        let later = &["collapse_requests", "forward", "locks", "parameters", "pools", "resources"];
+        let later =
+            &["collapse_requests", "forward", "locks", "parameters", "pools", "resources", "was"];
         let mut fields = Fields::of(node, cx)?.with_later(later);
         let elsewhere = &["forward"];
         let workers: Option<Vec<Spanned<Name>>> = fields.required_unless("workers", elsewhere, cx);
@@ -139,7 +140,8 @@ impl Decode for Builder {
 
 impl Decode for App {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
-        let mut fields = Fields::of(node, cx)?.with_later(&["aliases", "busy", "notify", "wait"]);
+        let mut fields =
+            Fields::of(node, cx)?.with_later(&["aliases", "busy", "notify", "wait", "was"]);
         let builder: Option<Spanned<Name>> = fields.required("builder", cx);
         if let Some(builder) = &builder {
             cx.refer(reference::BUILDER, builder.clone());

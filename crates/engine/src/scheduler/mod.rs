@@ -80,7 +80,7 @@ fn decode_shape(
     cx: &mut Context<'_>,
     own: fn(&mut Fields<'_>, &mut Context<'_>) -> Option<SchedulerKind>,
 ) -> Option<Shape> {
-    let mut fields = Fields::of(node, cx)?.with_later(&["when", "parameters", "priority"]);
+    let mut fields = Fields::of(node, cx)?.with_later(&["when", "parameters", "priority", "was"]);
     fields.entry("type");
     let source: Option<Spanned<Name>> = fields.required("change_source", cx);
     if let Some(source) = &source {

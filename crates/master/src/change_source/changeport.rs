@@ -34,7 +34,7 @@ enum Proof {
 pub(super) const KIND: Kind<ChangeSource> = Kind { name: "changeport", decode };
 
 fn decode(node: &Node, cx: &mut Context<'_>) -> Option<ChangeSource> {
-    let mut fields = Fields::of(node, cx)?.with_later(TLS);
+    let mut fields = Fields::of(node, cx)?.with_later(TLS).with_later(&["was"]);
     fields.entry("type");
     let listen = listen(&mut fields, cx);
     let proofs: Option<Vec<Spanned<Proof>>> = match fields.entry("authenticate") {

@@ -29,8 +29,8 @@ change_source.images = { type = "registry_poll", repository = "registry.example.
 change_source.hook = { type = "webhook" }
 change_source.files = { type = "file_watch" }
 change_source.clock = { type = "timer" }
-change_source.launch = { type = "changeport", listen = ["unix:change.sock", "10.1.0.5:9999"], authenticate = ["peercred", "token"], token_file = "workers", tls = true, certificate = "tls.crt", key = "tls_key" }
-change_source.solver = { type = "git_poll", repository = "https://git.example.org/solver.git", when = "true", submodules = true, ssh_key = "k", token = "t" }
+change_source.launch = { type = "changeport", listen = ["unix:change.sock", "10.1.0.5:9999"], authenticate = ["peercred", "token"], token_file = "workers", tls = true, certificate = "tls.crt", key = "tls_key", was = "s" }
+change_source.solver = { type = "git_poll", repository = "https://git.example.org/solver.git", when = "true", submodules = true, ssh_key = "k", token = "t", was = "s" }
 scheduler.nightly = { type = "nightly", cron = "0 3 * * *", builders = ["ci"] }
 scheduler.now = { type = "periodic", every = "10m", builders = ["ci"] }
 scheduler.package = { type = "dependent", upstream = "push", builders = ["ci"] }
@@ -38,15 +38,16 @@ scheduler.force = { type = "force", builders = ["ci"] }
 scheduler.daily = { type = "graph", node.fetch = { builder = "ci" } }
 scheduler.sub = { type = "triggerable", builders = ["ci"] }
 scheduler.mine = { type = "try", builders = ["ci"] }
-scheduler.push = { type = "any_branch", change_source = "images", when = "true", parameters = {}, priority = 1, builders = ["ci"] }
-worker.build = { names = ["build01"], placement = "least_loaded", resources = { cpus = 64 }, when = "true" }
+scheduler.push = { type = "any_branch", change_source = "images", when = "true", parameters = {}, priority = 1, was = "s", builders = ["ci"] }
+worker.build = { names = ["build01"], placement = "least_loaded", resources = { cpus = 64 }, was = "s", when = "true" }
 worker.cloud = { labels = ["docker"], latent = { kind = "docker", min = 2 } }
-app.ansys = { builder = "ci", aliases = ["a"], wait = true, busy = "queue", notify = ["mail"] }
+app.ansys = { builder = "ci", aliases = ["a"], wait = true, busy = "queue", notify = ["mail"], was = "s" }
 [builder.forwarded]
 forward = { peers = ["east"], policy = "fixed" }
 [builder.ci]
 workers = ["build", "cloud"]
 collapse_requests = false
+was = "s"
 locks = [{ name = "deploy" }]
 parameters.profile = { type = "choice" }
 pools = [{ name = "gpu", seats = 1 }]
@@ -80,14 +81,14 @@ fn words_of_later_versions_are_told_as_such_and_nothing_else_is() {
     assert!(reading.problems.iter().all(|problem| problem.code == Code::NotYet), "{told:#?}");
     let words = |text: &str| text.split('`').nth(1).map(str::to_owned);
     let told: Vec<String> = told.iter().filter_map(|message| words(message)).collect();
-    let expected = "cluster web certificate key tls peer_port peer_client secret auth role lock pool \
-                    session peer reporter dashboard registry_poll webhook file_watch timer tls \
-                    certificate key when submodules ssh_key token nightly periodic dependent force \
-                    graph triggerable try when parameters priority placement resources when latent \
-                    aliases wait busy notify forward collapse_requests locks parameters pools \
-                    resources approve upload download trigger param change.image secret attach \
-                    container egress junit metrics needs pam retry run_as set_properties when as \
-                    for_each max_parallel wait";
+    let expected = "cluster web certificate key tls peer_port peer_client secret auth role lock \
+                    pool session peer reporter dashboard registry_poll webhook file_watch timer \
+                    tls certificate key was when submodules ssh_key token was nightly periodic \
+                    dependent force graph triggerable try when parameters priority was placement \
+                    resources was when latent aliases wait busy notify was forward \
+                    collapse_requests was locks parameters pools resources approve upload download \
+                    trigger param change.image secret attach container egress junit metrics needs \
+                    pam retry run_as set_properties when as for_each max_parallel wait";
     assert_eq!(told.join(" "), expected);
 }
 

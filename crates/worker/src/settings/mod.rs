@@ -18,6 +18,11 @@ pub(crate) use token::Token;
 
 const DATA: &str = "/var/lib/yardmaster/worker";
 
+/// Keys of later versions.
+const LATER: &[&str] = &["certificate", "containers", "disk", "key", "labels", "run_as", "tls"];
+/// Those by which a worker encrypts and proves who it is, instead of a token.
+const TLS: &[&str] = &["certificate", "key", "tls"];
+
 /// What the administrator decided.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -79,14 +84,15 @@ fn check(file: SourceFile) -> Loaded {
 
 impl Decode for Settings {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
-        let mut fields = Fields::of(node, cx)?.with_later(&["key", "run_as", "disk", "labels"]);
+        let mut fields = Fields::of(node, cx)?.with_later(LATER);
         let version = fields.optional::<Spanned<i64>>("version", cx);
         check_version(version.flatten().as_ref(), cx);
         let masters = fields.required::<Spanned<Vec<Spanned<Address>>>>("masters", cx);
         let insecure = fields.or("insecure", false, cx);
-        check_masters(masters.as_ref(), insecure.unwrap_or(true), cx);
+        let may_be_insecure = insecure.unwrap_or(true) || fields.has_later(TLS);
+        check_masters(masters.as_ref(), may_be_insecure, cx);
         let name = fields.required("name", cx);
-        let token = fields.required("token", cx);
+        let token = fields.required_unless("token", TLS, cx);
         let data = fields.or("data", PathBuf::from(DATA), cx);
         let max_builds = fields.optional::<Spanned<u32>>("max_builds", cx);
         check_max_builds(max_builds.as_ref().and_then(Option::as_ref), cx);
@@ -215,6 +221,15 @@ mod tests {
             .collect();
         assert!(uncommented.contains("\nmax_builds = 4\n"));
         assert_eq!(folder.codes(&uncommented), []);
+    }
+
+    #[test]
+    fn words_of_later_versions_are_told_as_such_and_nothing_else_is() {
+        let later = "masters = [\"ci.example.org:9989\"]\nname = \"w1\"\nlabels = []\n\
+                     key = { credential = \"worker.key\" }\nrun_as = { min_uid = 1000 }\n\
+                     containers = \"podman\"\ndisk = { keep_free = \"20GiB\" }\ntls = true\n\
+                     certificate = \"tls.crt\"\n";
+        assert_eq!(Folder::new().codes(later), [Code::NotYet; 7]);
     }
 
     #[test]

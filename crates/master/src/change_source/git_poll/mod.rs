@@ -51,7 +51,8 @@ pub enum FirstSight {
 pub(super) const KIND: Kind<ChangeSource> = Kind { name: "git_poll", decode };
 
 fn decode(node: &Node, cx: &mut Context<'_>) -> Option<ChangeSource> {
-    let mut fields = Fields::of(node, cx)?.with_later(&["when", "submodules", "ssh_key", "token"]);
+    let mut fields =
+        Fields::of(node, cx)?.with_later(&["when", "submodules", "ssh_key", "token", "was"]);
     fields.entry("type");
     let repository: Option<Spanned<String>> = fields.required("repository", cx);
     let branches = fields.or("branches", vec!["**".to_owned()], cx);
