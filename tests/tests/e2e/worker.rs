@@ -111,7 +111,10 @@ steps = [{{ name = "chat", silence_timeout = "2s", script = "for i in 1 2 3 4 5;
         assert_eq!(client.code(), 124, "{app}: {}", client.err());
         let err = client.err();
         assert!(err.starts_with("up\n") && err.contains("taking too long"), "{err}");
-        assert!(err.ends_with(&format!("{app}: tree: timeout\n")), "{err}");
+        assert!(
+            err.ends_with(&format!("{app}: step tree took longer than its time limit\n")),
+            "{err}"
+        );
         assert_tree_ended(&yard, &format!("{app}#1"));
         assert_eq!(yard.results(app, 1), ["FAILURE"]);
     }
