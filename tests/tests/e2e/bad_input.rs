@@ -80,6 +80,20 @@ fn a_stranger_that_sends_nonsense_is_hung_up_on() {
     assert_serves(&yard);
 }
 
+#[test]
+fn strangers_that_say_nothing_do_not_keep_callers_out() {
+    let mut yard = Yard::new(ECHO);
+    let _master = yard.start_master();
+    let _worker = yard.start_worker("");
+    // More than may be unfinished at once; each is given up after its time for a handshake.
+    let mut silent: Vec<Raw> = (0..300).map(|_| yard.raw_client()).collect();
+    assert_serves(&yard);
+    for raw in &mut silent {
+        raw.expect_end();
+    }
+    assert_serves(&yard);
+}
+
 fn launch(args: Vec<Bytes>, env: Vec<Variable>) -> Launch {
     Launch {
         launch_id: "one".to_owned(),

@@ -188,6 +188,28 @@ fn a_rewritten_branch_is_one_change_and_a_deleted_one_none() {
     assert_eq!(source(&yard, "repo")["is_well"], true);
 }
 
+#[test]
+fn remotes_that_prove_nothing_or_run_commands_are_refused_before_anything_starts() {
+    let yard = Yard::new("");
+    let urls = [
+        "git://example.org/a.git",
+        "http://example.org/a.git",
+        "ext::sh -c id",
+        "-oProxyCommand=id",
+        "/srv/git/a.git",
+        "file:///srv/git/a.git",
+    ];
+    let source = |(number, url): (usize, &&str)| {
+        format!("change_source.s{number} = {{ type = \"git_poll\", repository = \"{url}\" }}\n")
+    };
+    yard.configure(&urls.iter().enumerate().map(source).collect::<String>());
+    let checked = yard.master(&["check", "--json"]);
+    assert_eq!(checked.code(), 78, "{}", checked.err());
+    let problems: Vec<Value> = serde_json::from_str(&checked.out()).expect("it is JSON");
+    let codes: Vec<&str> = problems.iter().filter_map(|problem| problem["code"].as_str()).collect();
+    assert_eq!(codes, ["E0304"; 6], "{problems:#?}");
+}
+
 /// A program that stands for ssh and is refused by the other side.
 fn refused_ssh(yard: &Yard) -> String {
     fs::create_dir(yard.path("bin")).expect("the yard is ours");
