@@ -33,6 +33,8 @@ pub(crate) struct Clients {
     /// Submitted and not answered: to be repeated, as a real client does.
     unanswered: Vec<Submission>,
     accepted: Vec<(Submission, Accepted)>,
+    /// Where in `accepted` a key is.
+    accepted_at: BTreeMap<(String, String), usize>,
     /// The polled repository: the revisions of each branch, oldest first.
     repository: BTreeMap<String, Vec<String>>,
     /// The requests somebody follows, and whether their end was seen.
@@ -124,7 +126,7 @@ impl Clients {
         for (branch, revisions) in &self.repository {
             let seen = known
                 .get(branch)
-                .and_then(|head| revisions.iter().position(|revision| revision == head));
+                .and_then(|head| revisions.iter().rposition(|revision| revision == head));
             let first_new = seen.map_or(0, |at| at + 1);
             for revision in &revisions[first_new..] {
                 let change = NewChange {
@@ -191,12 +193,13 @@ impl Clients {
     }
 
     fn remember(&mut self, submission: Submission, accepted: Accepted) {
-        let is_same = |(old, _): &&(Submission, Accepted)| {
-            old.key == submission.key && old.principal == submission.principal
-        };
-        match self.accepted.iter().find(is_same) {
-            Some((_, before)) => assert_eq!(*before, accepted, "the answer to a key changed"),
-            None => self.accepted.push((submission, accepted)),
+        let key = (submission.principal.clone(), submission.key.clone());
+        match self.accepted_at.get(&key) {
+            Some(at) => assert_eq!(self.accepted[*at].1, accepted, "the answer to a key changed"),
+            None => {
+                self.accepted_at.insert(key, self.accepted.len());
+                self.accepted.push((submission, accepted));
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! It is also the judge of history: a row that contradicts what was stored before is a bug.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use attempt::master::State;
 use attempt::{CommandId, Outcome};
@@ -25,11 +25,36 @@ pub(crate) struct Database {
     pub(crate) requests: BTreeMap<RequestId, Request>,
     pub(crate) builds: BTreeMap<BuildId, Build>,
     pub(crate) commands: BTreeMap<CommandId, Command>,
+    alive: Alive,
     names: BTreeMap<RequestName, RequestId>,
     slots: BTreeMap<(String, u32), BuildId>,
     waiting: BTreeMap<String, BTreeMap<RequestId, i32>>,
     build_of: BTreeMap<RequestId, BuildId>,
     commands_of: BTreeMap<(BuildId, u32), Vec<CommandId>>,
+}
+
+/// The keys of the rows that are alive.
+#[derive(Debug, Clone, Default)]
+struct Alive {
+    changes: BTreeSet<ChangeId>,
+    keys: BTreeSet<(String, String)>,
+    requests: BTreeSet<RequestId>,
+    builds: BTreeSet<BuildId>,
+    commands: BTreeSet<CommandId>,
+}
+
+/// Notes whether the row of a key is alive.
+fn note<K: Ord>(keys: &mut BTreeSet<K>, key: K, is_alive: bool) {
+    if is_alive {
+        keys.insert(key);
+    } else {
+        keys.remove(&key);
+    }
+}
+
+/// Copies the rows of some keys.
+fn pick<K: Ord, R: Clone>(rows: &BTreeMap<K, R>, keys: &BTreeSet<K>) -> Vec<R> {
+    keys.iter().map(|key| rows[key].clone()).collect()
 }
 
 impl Database {
@@ -66,18 +91,15 @@ impl Database {
 
     /// Returns the rows that are alive: what the store loads at a start.
     pub(crate) fn living(&self) -> Rows {
-        let is_waiting_or_running =
-            |row: &&Request| !matches!(row.state, RequestState::Done { .. });
-        let is_unsealed = |row: &&Command| !matches!(row.half.state, State::Sealed { .. });
         Rows {
             counters: self.counters.values().cloned().collect(),
-            changes: self.changes.values().filter(|row| row.holders > 0).cloned().collect(),
+            changes: pick(&self.changes, &self.alive.changes),
             heads: self.heads.values().cloned().collect(),
             pending: self.armed().cloned().collect(),
-            keys: self.keys.values().filter(|row| !row.is_retired).cloned().collect(),
-            requests: self.requests.values().filter(is_waiting_or_running).cloned().collect(),
-            builds: self.builds.values().filter(|row| row.end.is_none()).cloned().collect(),
-            commands: self.commands.values().filter(is_unsealed).cloned().collect(),
+            keys: pick(&self.keys, &self.alive.keys),
+            requests: pick(&self.requests, &self.alive.requests),
+            builds: pick(&self.builds, &self.alive.builds),
+            commands: pick(&self.commands, &self.alive.commands),
         }
     }
 
@@ -104,6 +126,7 @@ impl Database {
             assert_eq!(row, expected, "an accepted change is a fact");
             assert!(old.holders > 0, "change {} came back to life", row.id);
         }
+        note(&mut self.alive.changes, row.id, row.holders > 0);
         self.changes.insert(row.id, row);
     }
 
@@ -114,6 +137,7 @@ impl Database {
             assert_eq!(row, expected, "what was answered to a key is a fact");
             assert!(!old.is_retired, "key {id:?} was let go of and came back");
         }
+        note(&mut self.alive.keys, id.clone(), !row.is_retired);
         self.keys.insert(id, row);
     }
 
@@ -137,6 +161,8 @@ impl Database {
                 }
             }
         }
+        let is_alive = !matches!(row.state, RequestState::Done { .. });
+        note(&mut self.alive.requests, row.id, is_alive);
         self.requests.insert(row.id, row);
     }
 
@@ -204,6 +230,7 @@ impl Database {
             let holder = *self.slots.entry(place.clone()).or_insert(row.id);
             assert_eq!(holder, row.id, "place {place:?} was given away twice");
         }
+        note(&mut self.alive.builds, row.id, row.end.is_none());
         self.builds.insert(row.id, row);
     }
 
@@ -220,6 +247,7 @@ impl Database {
         if !self.commands.contains_key(&id) {
             self.commands_of.entry((row.build, row.step)).or_default().push(id);
         }
+        note(&mut self.alive.commands, id, !matches!(row.half.state, State::Sealed { .. }));
         self.commands.insert(id, row);
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Machine {
     pub(crate) host: Host,
     /// The connection as the worker sees it.
     pub(crate) link: Option<Stamp>,
+    /// The connection stands and nothing comes through, either way.
+    is_cut_off: bool,
     /// What the master's log files hold, in bytes.
     pub(crate) logs: BTreeMap<CommandId, u64>,
     programs: BTreeMap<CommandId, Program>,
@@ -51,6 +53,7 @@ impl Machine {
             name,
             max_builds,
             link: None,
+            is_cut_off: false,
             logs: BTreeMap::new(),
             programs: BTreeMap::new(),
             to_worker: Vec::new(),
@@ -61,6 +64,7 @@ impl Machine {
     /// A new connection under the stamp the master gave it.
     pub(crate) fn connect(&mut self, stamp: Stamp, rng: &mut Rng) {
         self.cut(rng);
+        self.is_cut_off = false;
         if self.host.daemon.is_none() {
             self.host.start_daemon();
         }
@@ -80,6 +84,16 @@ impl Machine {
             Word::Attached(..) | Word::Lost(_) => true,
         });
         self.to_master.push(Word::Lost(stamp));
+    }
+
+    /// A partition: both ends think they are connected. It ends with the connection, or heals.
+    pub(crate) fn cut_off(&mut self, rng: &mut Rng) {
+        self.is_cut_off = rng.permille(600);
+    }
+
+    /// Ends a partition.
+    pub(crate) fn heal(&mut self) {
+        self.is_cut_off = false;
     }
 
     /// The master died: nobody hears what is under way to it.
@@ -119,7 +133,7 @@ impl Machine {
 
     /// Delivers one message to the worker, in any order, sometimes twice.
     pub(crate) fn hear(&mut self, rng: &mut Rng, doubled_permille: u64) {
-        if self.to_worker.is_empty() || self.host.daemon.is_none() {
+        if self.to_worker.is_empty() || self.host.daemon.is_none() || self.is_cut_off {
             return;
         }
         let at = rng.index(self.to_worker.len());
@@ -138,7 +152,7 @@ impl Machine {
     /// Takes one word for the master: any, but a connection's first before and its last after
     /// all others of it.
     pub(crate) fn speak(&mut self, rng: &mut Rng, doubled_permille: u64) -> Option<Event> {
-        if self.to_master.is_empty() {
+        if self.to_master.is_empty() || self.is_cut_off {
             return None;
         }
         let stamp = self.to_master[rng.index(self.to_master.len())].stamp();
@@ -203,7 +217,7 @@ impl Machine {
 
     /// Log bytes flow to the master on a connection both ends agree on.
     pub(crate) fn stream(&mut self, master_sees: Option<Stamp>) {
-        if self.link.is_none() || self.link != master_sees {
+        if self.link.is_none() || self.link != master_sees || self.is_cut_off {
             return;
         }
         for (command, entry) in &self.host.spool {

@@ -22,10 +22,12 @@ use std::thread;
 use mutant::Mutant;
 use world::World;
 
-const SEEDS: u64 = 100;
-const STEPS: u32 = 10_000;
+const SEEDS: u64 = 200;
+const STEPS: u32 = 100_000;
 /// Steps between two comparisons of the whole state with its rows.
 const WHOLE: u32 = 256;
+/// Steps between two checks of everything that was ever stored.
+const HISTORY: u32 = 2_560;
 /// Seeds that once failed.
 const KEPT: &[u64] = &[23];
 
@@ -39,6 +41,9 @@ fn run(seed: u64, steps: u32, mutant: Option<Mutant>) -> World {
         world.step();
         if step % WHOLE == 0 {
             world.check_whole();
+        }
+        if step % HISTORY == 0 {
+            world.check_history();
         }
     }
     world.calm_down();
@@ -55,7 +60,8 @@ fn nothing_is_lost_and_nothing_runs_twice() {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let kept = usize::try_from(at).ok().and_then(|at| KEPT.get(at)).copied();
             let seed = kept.unwrap_or(at.wrapping_sub(KEPT.len() as u64));
-            if at >= SEEDS + KEPT.len() as u64 {
+            let is_over = at >= SEEDS + KEPT.len() as u64;
+            if is_over || failed.load(Ordering::Relaxed) != u64::MAX {
                 return;
             }
             match catch_unwind(|| run(seed, STEPS, None).executed()) {

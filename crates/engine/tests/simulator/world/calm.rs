@@ -12,6 +12,7 @@ impl World {
     /// No more faults: everything has to come to its end.
     pub(crate) fn calm_down(&mut self) {
         self.has_faults = false;
+        self.machines.values_mut().for_each(Machine::heal);
         let poll = self.clients.poll(&mut self.rng, &self.engine);
         self.take(vec![poll]);
         while let Some(event) = self.clients.repeat_one(&self.database) {
@@ -25,6 +26,7 @@ impl World {
             self.calm_round(round);
         }
         self.check_whole();
+        self.check_history();
         self.clients.check_settled(&self.database);
     }
 

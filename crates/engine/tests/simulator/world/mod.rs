@@ -77,10 +77,7 @@ impl World {
         self.pass_time();
         match self.rng.below(100) {
             0..10 => self.submit(),
-            10..12 => {
-                let poll = self.clients.poll(&mut self.rng, &self.engine);
-                self.take(vec![poll]);
-            }
+            10..12 => self.poll(),
             12 if self.rng.permille(400) => self.stop_one(),
             13..20 => self.follow_one(),
             20..22 => self.leave_one(),
@@ -105,8 +102,16 @@ impl World {
             3..8 => self.with_command(|machine, command, _| machine.host.kill_supervisor(command)),
             8..10 => self.now.wall_us += 90_000_000_000,
             10..12 => self.now.wall_us -= 50_000_000,
+            12..30 => self.with_machine(Machine::cut_off),
+            30 => self.suspend(),
             _ => {}
         }
+    }
+
+    /// The master's machine sleeps for a day.
+    fn suspend(&mut self) {
+        self.now.wall_us += 90_000_000_000;
+        self.now.boot_us += 90_000_000_000;
     }
 
     fn pass_time(&mut self) {
@@ -123,8 +128,19 @@ impl World {
         }
     }
 
+    fn is_busy(&self) -> bool {
+        self.engine.durable().requests().count() >= MOST_LIVING
+    }
+
+    fn poll(&mut self) {
+        if !self.is_busy() {
+            let poll = self.clients.poll(&mut self.rng, &self.engine);
+            self.take(vec![poll]);
+        }
+    }
+
     fn submit(&mut self) {
-        if self.engine.durable().requests().count() >= MOST_LIVING {
+        if self.is_busy() {
             return;
         }
         let mut batch = Vec::new();
