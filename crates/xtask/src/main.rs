@@ -3,6 +3,7 @@
 //! One file per task: `test` is what CI runs, `tidy` checks the rules no compiler checks, `demo`
 //! shows the product, `bench` measures it.
 
+mod bench;
 mod cargo;
 mod child;
 mod debian;
@@ -34,6 +35,8 @@ enum Task {
         #[arg(long)]
         once: bool,
     },
+    /// Measure the release binaries of a master and a worker on this machine.
+    Bench(bench::Options),
     /// Check crate edges and the rules of style that no compiler checks.
     Tidy,
     /// Make git run formatter and tidy before each commit.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Test => test::main(),
         Task::Demo { once } => demo::main(once),
+        Task::Bench(options) => bench::main(&options),
         Task::Tidy => tidy::main(),
         Task::Hooks => hooks::main(),
     };

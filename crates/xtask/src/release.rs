@@ -37,6 +37,12 @@ pub(crate) fn build() -> anyhow::Result<Programs> {
     })
 }
 
+/// Builds the program that measures others.
+pub(crate) fn build_probe() -> anyhow::Result<PathBuf> {
+    run(cargo().args(["build", "--profile", "client", "--locked", "-p", "probe"]))?;
+    Ok(target_folder()?.join("client/probe"))
+}
+
 fn target_folder() -> anyhow::Result<PathBuf> {
     let output = cargo()
         .args(["metadata", "--no-deps", "--format-version", "1"])

@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("worker", &["attempt", "config", "proto", "shim"]),
     ("master", &["attempt", "config", "engine", "proto"]),
     ("changeport-cli", &["proto"]),
+    ("probe", &["proto"]),
     ("xtask", &["proto"]),
     ("private-postgres", &[]),
     ("e2e", &["private-postgres", "proto"]),
