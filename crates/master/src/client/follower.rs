@@ -142,7 +142,7 @@ impl Follower {
             if let Some(end) = self.end(&found) {
                 return Ok(end);
             }
-            self.wait().await;
+            self.wait(parts).await;
         }
     }
 
@@ -221,7 +221,8 @@ impl Follower {
             Found::Past { parts, .. } => parts,
         };
         while let Some(part) = list.iter().find(|part| part.part == self.position.part) {
-            if self.wants(part) {
+            let is_read = part.end_bytes.is_some_and(|end| self.position.offset >= end);
+            if self.wants(part) && !is_read {
                 let reader = parts.shelf.reader(part.command)?;
                 let records = reader.read_at(self.position.offset, limits::STREAM_DATA_BYTES)?;
                 self.open = Some((*part, reader));
@@ -277,7 +278,7 @@ impl Follower {
     }
 
     /// Waits until the request changes or the open log grows.
-    async fn wait(&mut self) {
+    async fn wait(&mut self, parts: &ListenerParts) {
         let mut growth = self.open.as_ref().and_then(|(_, reader)| reader.watch());
         let offset = self.position.offset;
         let grown = async {
@@ -286,13 +287,12 @@ impl Follower {
                 None => std::future::pending().await,
             }
         };
-        // A log whose file does not exist yet has nothing to watch: look again now and then.
-        let unwatched = matches!(self.open, Some((_, LogReader::Absent)));
-        let again = async {
-            if unwatched {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            } else {
-                std::future::pending::<()>().await;
+        let born = async {
+            match &self.open {
+                Some((part, LogReader::Absent)) => parts.shelf.born(part.command).await,
+                Some((_, LogReader::Live(_) | LogReader::Sealed(_))) | None => {
+                    std::future::pending::<()>().await;
+                }
             }
         };
         tokio::select! {
@@ -301,7 +301,7 @@ impl Follower {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             },
             _ = grown => {}
-            () = again => {}
+            () = born => {}
         }
     }
 }

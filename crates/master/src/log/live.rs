@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use proto::record;
 use tokio::sync::watch;
@@ -21,26 +21,43 @@ pub enum AppendError {
 }
 
 /// A growing log. Appends are serialised, readers use positions and never wait for them.
+///
+/// Its file is made with the first byte: a command that says nothing leaves no trace here.
 #[derive(Debug)]
 pub struct LiveLog {
     path: PathBuf,
-    file: File,
+    file: OnceLock<File>,
     length: watch::Sender<u64>,
     appending: Mutex<()>,
 }
 
 impl LiveLog {
-    /// Opens or creates the file and cuts a torn tail off.
+    /// Opens the file where there is one, and cuts a torn tail off.
     ///
     /// # Errors
     /// When the file cannot be opened, read or cut.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let valid = valid_length(&mut file)?;
-        file.set_len(valid)?;
+        let (file, mut valid) = (OnceLock::new(), 0);
+        match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(mut found) => {
+                valid = valid_length(&mut found)?;
+                found.set_len(valid)?;
+                file.get_or_init(|| found);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         let (length, _) = watch::channel(valid);
         Ok(Self { path: path.to_owned(), file, length, appending: Mutex::new(()) })
+    }
+
+    /// Returns the file, making it where there is none. The caller appends.
+    fn file(&self) -> io::Result<&File> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let made = OpenOptions::new().read(true).write(true).create_new(true).open(&self.path)?;
+        Ok(self.file.get_or_init(|| made))
     }
 
     /// Returns how many bytes of whole records it holds.
@@ -68,8 +85,8 @@ impl LiveLog {
         if offset != wanted {
             return Err(AppendError::OutOfPlace { got: offset, wanted });
         }
-        self.file
-            .write_all_at(records, offset)
+        self.file()
+            .and_then(|file| file.write_all_at(records, offset))
             .map_err(|source| AppendError::Write { path: self.path.clone(), source })?;
         self.length.send_replace(offset + records.len() as u64);
         Ok(())
@@ -84,7 +101,8 @@ impl LiveLog {
         let left = usize::try_from(self.length().saturating_sub(offset)).unwrap_or(usize::MAX);
         let room = most.max(record::HEADER_BYTES + record::PAYLOAD_BYTES);
         let mut bytes = vec![0; left.min(room)];
-        self.file.read_exact_at(&mut bytes, offset)?;
+        let Some(file) = self.file.get() else { return Ok(Vec::new()) };
+        file.read_exact_at(&mut bytes, offset)?;
         let whole = record::valid_prefix(&bytes);
         bytes.truncate(whole);
         Ok(bytes)

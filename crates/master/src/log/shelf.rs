@@ -27,6 +27,8 @@ pub enum ShelfError {
 pub struct Shelf {
     folder: PathBuf,
     live: Mutex<BTreeMap<CommandId, Arc<LiveLog>>>,
+    /// Wakes those who wait for a log that is not there yet.
+    births: watch::Sender<()>,
 }
 
 impl Shelf {
@@ -37,10 +39,15 @@ impl Shelf {
     pub fn open(folder: &Path) -> Result<Self, ShelfError> {
         fs::create_dir_all(folder)
             .map_err(|source| ShelfError::Open { path: folder.to_owned(), source })?;
-        Ok(Self { folder: folder.to_owned(), live: Mutex::default() })
+        Ok(Self {
+            folder: folder.to_owned(),
+            live: Mutex::default(),
+            births: watch::Sender::new(()),
+        })
     }
 
-    /// Returns the living log of a command, making it where there is none.
+    /// Returns the living log of a command, making it where there is none; its file comes with
+    /// its first byte.
     ///
     /// # Errors
     /// When its file cannot be opened.
@@ -53,7 +60,15 @@ impl Shelf {
         let log = LiveLog::open(&path).map_err(|source| ShelfError::Open { path, source })?;
         let log = Arc::new(log);
         live.insert(command, log.clone());
+        drop(live);
+        self.births.send_replace(());
         Ok(log)
+    }
+
+    /// Waits until a command has a living log.
+    pub async fn born(&self, command: CommandId) {
+        let mut births = self.births.subscribe();
+        while !self.has_live(command) && births.changed().await.is_ok() {}
     }
 
     /// Returns how much of a command's log is here; the place from which its worker resumes.
@@ -85,13 +100,9 @@ impl Shelf {
 
     /// Lets go of the living form once the database knows the sealed one.
     pub fn retire(&self, command: CommandId) {
-        let was_live = {
-            let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-            live.remove(&command).is_some()
-        };
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&command);
         let path = self.live_path(command);
-        if (was_live || path.exists())
-            && let Err(error) = fs::remove_file(&path)
+        if let Err(error) = fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!("remove the living log {}: {error}", path.display());
