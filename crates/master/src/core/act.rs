@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::wire;
 
+/// So many watchers are no reason to look for those that nobody holds any more.
+const MOST_WATCHERS: usize = 64;
+
 /// What the loop says to a worker's connection.
 #[derive(Debug)]
 pub enum ToSession {
@@ -36,7 +39,9 @@ pub(super) struct Actors {
     /// The newest connection each worker ever had; outlives the connection.
     newest: BTreeMap<Name, Stamp>,
     pub(super) waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
-    pub(super) watchers: BTreeMap<RequestId, watch::Sender<u64>>,
+    watchers: BTreeMap<RequestId, watch::Sender<u64>>,
+    /// With so many watchers, those of nobody are looked for.
+    most_watchers: usize,
     seals: mpsc::Sender<(CommandId, u64)>,
     /// Seals the keeper had no room for. It must never be waited for: it waits for the loop.
     backlog: VecDeque<(CommandId, u64)>,
@@ -49,6 +54,7 @@ impl Actors {
             newest: BTreeMap::new(),
             waiting: BTreeMap::new(),
             watchers: BTreeMap::new(),
+            most_watchers: MOST_WATCHERS,
             seals,
             backlog: VecDeque::new(),
         }
@@ -99,6 +105,11 @@ impl Actors {
 
     /// Returns a receiver that wakes when the request changes.
     pub(super) fn watch(&mut self, request: RequestId) -> watch::Receiver<u64> {
+        if self.watchers.len() >= self.most_watchers {
+            // Requests that have ended are never woken again, so nothing else removes them.
+            self.watchers.retain(|_, watcher| !watcher.is_closed());
+            self.most_watchers = MOST_WATCHERS.max(2 * self.watchers.len());
+        }
         self.watchers.entry(request).or_insert_with(|| watch::channel(0).0).subscribe()
     }
 
