@@ -1,5 +1,10 @@
-//! One client's connection: handshake, then requests one at a time, with output in between.
+//! One client's connection: handshake, then requests in their order, with output in between.
+//!
+//! A client may send many submissions without waiting for answers: they are handed to the engine
+//! as they come, share commits, and are answered in their order. Every other request is answered
+//! before the next one is read.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -20,6 +25,7 @@ use super::authority::Authority;
 use super::follower::{Follower, Step};
 use super::identity::Principal;
 use super::listener::{Door, ListenerParts};
+use super::submit::{Reply, Verdict};
 use super::{question, request, submit};
 
 /// What the listener could find out about a client.
@@ -29,6 +35,9 @@ pub(super) enum Caller {
     MustShowToken,
     Refused(String),
 }
+
+/// Submissions of one connection whose commit is awaited; then no more is read from it.
+const MOST_SUBMISSIONS: usize = 256;
 
 type Frames<S> = FramedRead<ReadHalf<S>, FrameCodec>;
 
@@ -53,7 +62,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
         Door::Control => Authority::All,
         Door::Change { .. } => Authority::Own { principal: principal.name.clone() },
     };
-    let mut session = Session { parts, door, principal, authority, follower: None };
+    let submissions = VecDeque::new();
+    let mut session = Session { parts, door, principal, authority, follower: None, submissions };
     let outcome = session.serve(&mut frames, &mut out).await;
     if let Some(follower) = session.follower.take() {
         follower.leave(parts).await;
@@ -157,9 +167,12 @@ pub(super) struct Session<'a> {
     pub(super) principal: Principal,
     pub(super) authority: Authority,
     follower: Option<Follower>,
+    /// Not yet answered, in their order.
+    submissions: VecDeque<Reply>,
 }
 
 enum Next {
+    Verdict(anyhow::Result<Verdict>),
     Frame(Option<Result<Frame, proto::codec::CodecError>>),
     Step(anyhow::Result<Step>),
 }
@@ -171,14 +184,20 @@ impl Session<'_> {
         out: &mut Out<S>,
     ) -> anyhow::Result<()> {
         loop {
-            // Both branches are cancel-safe: a step that was not taken is computed again.
+            let has_room = self.submissions.len() < MOST_SUBMISSIONS;
+            // All branches are cancel-safe: a step that was not taken is computed again.
             let next = tokio::select! {
                 biased;
-                frame = frames.next() => Next::Frame(frame),
+                verdict = first_of(&mut self.submissions) => Next::Verdict(verdict),
+                frame = frames.next(), if has_room => Next::Frame(frame),
                 step = step_of(self.follower.as_mut(), self.parts) => Next::Step(step),
             };
             match next {
-                Next::Frame(None) => return Ok(()),
+                Next::Verdict(verdict) => {
+                    self.submissions.pop_front();
+                    out.send_either(verdict?).await?;
+                }
+                Next::Frame(None) => return self.settle(out).await,
                 Next::Frame(Some(frame)) => self.frame(&frame?, out).await?,
                 Next::Step(step) => self.step(step?, out).await?,
             }
@@ -200,6 +219,14 @@ impl Session<'_> {
         }
     }
 
+    /// Answers every submission that waits for its commit.
+    async fn settle<S: AsyncWrite>(&mut self, out: &mut Out<S>) -> anyhow::Result<()> {
+        while let Some(mut reply) = self.submissions.pop_front() {
+            out.send_either(reply.wait().await?).await?;
+        }
+        Ok(())
+    }
+
     async fn stop_following(&mut self) {
         if let Some(follower) = self.follower.take() {
             follower.leave(self.parts).await;
@@ -211,9 +238,24 @@ impl Session<'_> {
         frame: &Frame,
         out: &mut Out<S>,
     ) -> anyhow::Result<()> {
+        let reply = match frame.kind {
+            Launch::KIND => submit::launch(self, frame.open()?).await?,
+            SendChange::KIND => submit::change(self, frame.open()?).await?,
+            _ => {
+                self.settle(out).await?;
+                return self.request(frame, out).await;
+            }
+        };
+        self.submissions.push_back(reply);
+        Ok(())
+    }
+
+    async fn request<S: AsyncWrite>(
+        &mut self,
+        frame: &Frame,
+        out: &mut Out<S>,
+    ) -> anyhow::Result<()> {
         match frame.kind {
-            Launch::KIND => out.send_either(submit::launch(self, frame.open()?).await?).await,
-            SendChange::KIND => out.send_either(submit::change(self, frame.open()?).await?).await,
             Follow::KIND => {
                 let follow: Follow = frame.open()?;
                 self.stop_following().await;
@@ -252,6 +294,13 @@ impl Session<'_> {
                 }
             },
         }
+    }
+}
+
+async fn first_of(submissions: &mut VecDeque<Reply>) -> anyhow::Result<Verdict> {
+    match submissions.front_mut() {
+        Some(reply) => reply.wait().await,
+        None => std::future::pending().await,
     }
 }
 

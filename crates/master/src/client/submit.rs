@@ -1,5 +1,6 @@
 //! Takes launches and changes from clients.
 
+use anyhow::anyhow;
 use config::{Name, Value};
 use engine::{Answer, Event, LaunchOffer, LaunchWait, NewChange, Offer, Submission};
 use proto::Bytes;
@@ -7,33 +8,58 @@ use proto::limits;
 use proto::message::command::Variable;
 use proto::message::hello::Refusal;
 use proto::message::launch::{Accepted, Launch, SendChange, Wait};
+use tokio::sync::oneshot;
 
 use super::fingerprint;
 use super::listener::Door;
 use super::session::{Session, refusal};
 
-type Reply = anyhow::Result<Result<Accepted, Refusal>>;
+/// What a submission is answered with.
+pub(super) type Verdict = Result<Accepted, Refusal>;
+
+/// An answer that is known, or that is known once the submission is committed.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Now(Verdict),
+    Later(oneshot::Receiver<Answer>),
+}
+
+impl Reply {
+    /// Waits for the answer. Cancel-safe: it can be waited for again.
+    pub(super) async fn wait(&mut self) -> anyhow::Result<Verdict> {
+        match self {
+            Self::Now(verdict) => Ok(verdict.clone()),
+            Self::Later(answer) => {
+                Ok(verdict(answer.await.map_err(|_gone| anyhow!("the master is stopping"))?))
+            }
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> anyhow::Result<Reply> {
+    Ok(Reply::Now(Err(refusal)))
+}
 
 /// Longest launch id, in bytes.
 const KEY_BYTES: usize = 64;
 
-pub(super) async fn launch(session: &Session<'_>, launch: Launch) -> Reply {
+pub(super) async fn launch(session: &Session<'_>, launch: Launch) -> anyhow::Result<Reply> {
     let Door::Change { source, .. } = &session.door else {
-        return Ok(Err(refusal("wrong_port", "launches go to the change port", "")));
+        return refused(refusal("wrong_port", "launches go to the change port", ""));
     };
     if let Err(refused) = check_size(&launch.args, &launch.env) {
-        return Ok(Err(refused));
+        return Ok(Reply::Now(Err(refused)));
     }
     let Ok(app) = Name::parse(&launch.app) else {
         let message = format!("there is no app `{}`", launch.app);
-        return Ok(Err(refusal("unknown_app", &message, "")));
+        return refused(refusal("unknown_app", &message, ""));
     };
     let wait = match launch.wait {
         Wait::Follow => LaunchWait::Follow,
         Wait::Detach => LaunchWait::Detach,
         Wait::StartNow => LaunchWait::StartNow,
         Wait::Unknown => {
-            return Ok(Err(refusal("bad_request", "the way to wait is not known here", "")));
+            return refused(refusal("bad_request", "the way to wait is not known here", ""));
         }
     };
     let body = fingerprint::of_launch(&launch);
@@ -50,15 +76,15 @@ pub(super) async fn launch(session: &Session<'_>, launch: Launch) -> Reply {
     submit(session, launch.launch_id, body, Offer::Launch(offer)).await
 }
 
-pub(super) async fn change(session: &Session<'_>, sent: SendChange) -> Reply {
+pub(super) async fn change(session: &Session<'_>, sent: SendChange) -> anyhow::Result<Reply> {
     let Door::Change { source, .. } = &session.door else {
-        return Ok(Err(refusal("wrong_port", "changes go to the change port", "")));
+        return refused(refusal("wrong_port", "changes go to the change port", ""));
     };
     let body = fingerprint::of_change(&sent);
     let mut properties = std::collections::BTreeMap::new();
     for Variable { name, value } in sent.properties {
         let Ok(name) = String::from_utf8(name.0) else {
-            return Ok(Err(refusal("bad_request", "a property's name is not UTF-8", "rename it")));
+            return refused(refusal("bad_request", "a property's name is not UTF-8", "rename it"));
         };
         properties.insert(name, Value::from_bytes(value.0));
     }
@@ -79,20 +105,27 @@ pub(super) async fn change(session: &Session<'_>, sent: SendChange) -> Reply {
     submit(session, sent.launch_id, body, Offer::Change(new)).await
 }
 
-async fn submit(session: &Session<'_>, key: String, body: u64, offer: Offer) -> Reply {
+async fn submit(
+    session: &Session<'_>,
+    key: String,
+    body: u64,
+    offer: Offer,
+) -> anyhow::Result<Reply> {
     if key.is_empty() || key.len() > KEY_BYTES || !key.is_ascii() {
-        return Ok(Err(refusal("bad_request", "the launch id is not a short ASCII text", "")));
+        return refused(refusal("bad_request", "the launch id is not a short ASCII text", ""));
     }
     let principal = session.principal.name.clone();
-    let answer = match session.parts.store.key_find(&principal, &key).await? {
-        Some(known) => engine::repeat(&known, body),
-        None => {
-            let submission = Submission { principal, key, body, offer };
-            let core = &session.parts.core;
-            core.ask(move |ticket| Event::Submitted { ticket, submission }).await?
-        }
-    };
-    Ok(match answer {
+    if let Some(known) = session.parts.store.key_find(&principal, &key).await? {
+        return Ok(Reply::Now(verdict(engine::repeat(&known, body))));
+    }
+    let submission = Submission { principal, key, body, offer };
+    let core = &session.parts.core;
+    let answer = core.hand_in(move |ticket| Event::Submitted { ticket, submission }).await?;
+    Ok(Reply::Later(answer))
+}
+
+fn verdict(answer: Answer) -> Verdict {
+    match answer {
         Answer::Accepted(accepted) => Ok(Accepted {
             change: accepted.change.0,
             requests: accepted.requests.iter().map(ToString::to_string).collect(),
@@ -102,7 +135,7 @@ async fn submit(session: &Session<'_>, key: String, body: u64, offer: Offer) -> 
         Answer::Polled | Answer::Stopped(_) => {
             Err(refusal("bug", "the master answered another question", "please report this"))
         }
-    })
+    }
 }
 
 fn check_size(args: &[Bytes], env: &[Variable]) -> Result<(), Refusal> {

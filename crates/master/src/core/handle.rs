@@ -93,9 +93,21 @@ impl Core {
         &self,
         event: impl FnOnce(Ticket) -> Event + Send + 'static,
     ) -> Result<Answer, CoreGone> {
+        self.hand_in(event).await?.await.map_err(|_gone| CoreGone)
+    }
+
+    /// Tells the engine something and returns where the committed answer will be. Events are
+    /// decided in the order in which they were handed in.
+    ///
+    /// # Errors
+    /// When the master is stopping.
+    pub async fn hand_in(
+        &self,
+        event: impl FnOnce(Ticket) -> Event + Send + 'static,
+    ) -> Result<oneshot::Receiver<Answer>, CoreGone> {
         let (reply, answer) = oneshot::channel();
         self.send(Input::Asked(Box::new(event), reply)).await?;
-        answer.await.map_err(|_gone| CoreGone)
+        Ok(answer)
     }
 
     /// Tells the engine of a worker and hands over its connection.
