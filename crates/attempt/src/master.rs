@@ -143,11 +143,11 @@ impl Command {
             }
             (State::Assigned { .. }, View::Ended { outcome, log_bytes }) => {
                 let mut outputs = vec![Output::Began];
-                outputs.extend(self.end(outcome.clone(), *log_bytes));
+                outputs.extend(self.end_as_told(outcome, *log_bytes, link));
                 outputs
             }
             (State::Running { .. }, View::Ended { outcome, log_bytes }) => {
-                self.end(outcome.clone(), *log_bytes)
+                self.end_as_told(outcome, *log_bytes, link)
             }
             (State::Running { .. }, View::Running) | (State::Ended { .. }, View::Ended { .. }) => {
                 Vec::new()
@@ -182,6 +182,22 @@ impl Command {
 
     fn final_ack(&self, link: Option<Stamp>) -> Vec<Output> {
         self.send(link, |stamp, command| ToWorker::FinalAck { stamp, command })
+    }
+
+    /// Takes the end that the worker tells. Where the command said nothing there is no log to
+    /// wait for: outcome and log are safe with the same commit.
+    fn end_as_told(
+        &mut self,
+        outcome: &Outcome,
+        log_bytes: u64,
+        link: Option<Stamp>,
+    ) -> Vec<Output> {
+        let mut outputs = self.end(outcome.clone(), log_bytes);
+        // Of a lost command the worker may know less than was sent before.
+        if log_bytes == 0 && !matches!(outcome, Outcome::Lost(_)) {
+            outputs.extend(self.sealed(link));
+        }
+        outputs
     }
 
     fn end(&mut self, outcome: Outcome, log_bytes: u64) -> Vec<Output> {

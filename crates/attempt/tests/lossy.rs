@@ -367,8 +367,9 @@ impl World {
         {
             self.check_truth(id, outcome);
         }
-        if matches!(new.state, State::Sealed { .. }) {
-            assert!(matches!(old.state, State::Ended { .. }), "{id} was sealed before its end");
+        if matches!(new.state, State::Sealed { .. }) && !matches!(old.state, State::Ended { .. }) {
+            let said = self.host.spool.get(&id).map_or(0, |entry| entry.log_bytes);
+            assert_eq!(said, 0, "{id} was sealed before its end, and it has a log");
         }
     }
 
@@ -488,4 +489,17 @@ fn a_witnessed_execution_is_never_taken_for_a_cancelled_one() {
     let lost = View::Ended { outcome: Outcome::Lost(LostReason::Supervisor), log_bytes: 0 };
     let next = Stamp { epoch: 1, session: 2 };
     assert_eq!(host.welcomed(next), Some(vec![ToMaster { command: id, view: lost }]));
+}
+
+#[test]
+fn the_end_of_a_command_that_said_nothing_is_final_at_once() {
+    let place = Place { boot_id: "boot".to_owned(), spool_id: "spool".to_owned() };
+    let link = Stamp { epoch: 1, session: 1 };
+    let id = CommandId { incarnation: 7, counter: 1 };
+    let mut command = Command::assigned(id, place);
+    let view = View::Ended { outcome: Outcome::Exited(0), log_bytes: 0 };
+    let outputs = command.handle(Input::Reported(&view), Some(link));
+    assert_eq!(command.state, State::Sealed { outcome: Outcome::Exited(0) });
+    let ack = ToWorker::FinalAck { stamp: link, command: id };
+    assert_eq!(outputs, [Output::Began, Output::Ended(Outcome::Exited(0)), Output::Send(ack)]);
 }

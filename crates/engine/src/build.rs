@@ -162,12 +162,15 @@ impl Engine {
         }
     }
 
-    /// Asks for the log of an ended command.
+    /// Asks for the log of an ended command. An empty one has nothing to seal and is let go of.
     pub(crate) fn seal(&mut self, id: CommandId) {
         let Some(command) = self.durable.commands.get(&id) else { return };
-        if let State::Ended { log_bytes, .. } = command.half.state {
-            self.actions.push(Action::SealLog { command: id, log_bytes });
-        }
+        let log_bytes = match command.half.state {
+            State::Ended { log_bytes, .. } => log_bytes,
+            State::Sealed { .. } => 0,
+            State::Assigned { .. } | State::Running { .. } => return,
+        };
+        self.actions.push(Action::SealLog { command: id, log_bytes });
     }
 
     fn send(&mut self, id: CommandId, message: attempt::ToWorker) {
