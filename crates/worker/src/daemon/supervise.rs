@@ -12,7 +12,7 @@ use shim::{EventChannel, Frames, Request, SpoolRoot};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -37,6 +37,9 @@ pub(super) struct Watch {
     pub(super) daemon: mpsc::Sender<Event>,
     pub(super) end: CancellationToken,
 }
+
+/// A command that ends sooner is reported once, as ended: the master commits each report.
+const WORTH_A_REPORT: Duration = Duration::from_millis(10);
 
 /// The daemon is stopping; the command goes on.
 struct Stopping;
@@ -125,14 +128,20 @@ impl Watch {
         let mut socket = UnixStream::from_std(channel.0)?;
         let mut frames = Frames::default();
         let mut bytes = [0; 1024];
+        let mut report_at = None;
         loop {
             // All branches are cancel-safe: reading takes nothing where another branch won.
             let woken = tokio::select! {
                 count = socket.read(&mut bytes) => Woken::Bytes(count?),
                 Some(request) = self.requests.recv() => Woken::Request(request),
+                () = moment(report_at) => Woken::Report,
                 () = self.end.cancelled() => return Ok(Heard::Stopping),
             };
             match woken {
+                Woken::Report => {
+                    report_at = None;
+                    self.started().await;
+                }
                 Woken::Bytes(0) => return Ok(Heard::End),
                 Woken::Bytes(count) => frames.push(&bytes[..count]),
                 Woken::Request(request) => {
@@ -147,7 +156,7 @@ impl Watch {
             }
             while let Some(event) = frames.next_event().map_err(io::Error::other)? {
                 match event {
-                    shim::Event::Started => self.started().await,
+                    shim::Event::Started => report_at = Some(Instant::now() + WORTH_A_REPORT),
                     shim::Event::Output { log_bytes } => self.grown(log_bytes),
                     shim::Event::Exited => return Ok(Heard::End),
                 }
@@ -174,6 +183,15 @@ impl Watch {
 enum Woken {
     Bytes(usize),
     Request(Request),
+    /// The command has run for long enough to be reported.
+    Report,
+}
+
+async fn moment(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Why a talk ended.
