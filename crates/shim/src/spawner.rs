@@ -113,6 +113,8 @@ pub fn spawner_main() -> io::Result<()> {
     sys::set_signal(libc::SIGINT, Disposition::Ignore);
     sys::set_signal(libc::SIGHUP, Disposition::Ignore);
     let socket = rustix::stdio::stdin();
+    // Every supervisor needs it; read before the forks, it is read once.
+    sys::boot_id();
     while let Some(descriptors) = receive(socket)? {
         let [directory, lock, events] = descriptors;
         match sys::fork() {

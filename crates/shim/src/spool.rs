@@ -12,6 +12,7 @@ use crate::id::CommandId;
 use crate::inspect::{self, Found};
 use crate::output::OutputReader;
 use crate::spec::Spec;
+use crate::sys::boot_id;
 
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const SPEC: &str = "spec";
@@ -20,6 +21,8 @@ pub(crate) const STARTED: &str = "started";
 pub(crate) const EXIT: &str = "exit";
 pub(crate) const CONTROL: &str = "ctl.sock";
 pub(crate) const OUTPUT: &str = "out.000";
+/// Beside the directories: the id of the present boot, which every `intent` is a link to.
+pub(crate) const BOOT: &str = "boot";
 
 /// Why the spool did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +70,7 @@ impl SpoolRoot {
             return Err(SpoolError::InUse { path: path.to_owned() });
         }
         let spool_id = read_or_draw_id(&path.join("spool_id")).map_err(make)?;
+        note_boot(&path.join(BOOT)).map_err(make)?;
         Ok(Self { path: path.to_owned(), spool_id, _lock: lock })
     }
 
@@ -198,6 +202,15 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&beside, path)?;
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Notes the present boot in a file of its own: older ones go on as the intents of older boots.
+fn note_boot(path: &Path) -> io::Result<()> {
+    let boot_id = boot_id();
+    if fs::read(path).is_ok_and(|noted| noted == boot_id.as_bytes()) {
+        return Ok(());
+    }
+    write_durably(path, boot_id.as_bytes())
 }
 
 fn read_or_draw_id(path: &Path) -> io::Result<String> {

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::sync::OnceLock;
 
 use rustix::process::Pid;
 use rustix::time::{ClockId, clock_gettime};
@@ -88,10 +89,15 @@ pub(crate) fn become_standard(fd: BorrowedFd<'_>, standard: i32) -> io::Result<(
     Ok(())
 }
 
-/// Returns the id of this boot; another one after every restart of the machine.
+/// Returns the id of this boot; another one after every restart of the machine. It is read once:
+/// a process does not outlive its boot, and its forks know it too.
 pub fn boot_id() -> String {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    text.map(|text| text.trim().to_owned()).unwrap_or_default()
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    let read = || {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        text.map(|text| text.trim().to_owned()).unwrap_or_default()
+    };
+    BOOT_ID.get_or_init(read).clone()
 }
 
 /// Returns when a process was started, in clock ticks since boot; `None` where there is none.

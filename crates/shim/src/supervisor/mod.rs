@@ -21,7 +21,7 @@ use crate::exit::{Exit, Outcome};
 use crate::inspect::{Started, format_started};
 use crate::spawner::report;
 use crate::spec::Spec;
-use crate::spool::{CONTROL, EXIT, INTENT, SPEC, STARTED, create_new, write_durably};
+use crate::spool::{BOOT, CONTROL, EXIT, INTENT, SPEC, STARTED, create_new, write_durably};
 use crate::sys::{self, Disposition, boot_id, boot_us, exit_now, start_time, wall_us};
 use log::Log;
 use peers::Peers;
@@ -42,8 +42,7 @@ fn supervise(directory: &OwnedFd, events: OwnedFd) -> io::Result<()> {
     let Some(spec) = fs::read(SPEC).ok().as_deref().and_then(Spec::from_file) else {
         return Err(io::Error::other("the spec cannot be read"));
     };
-    // A second supervisor for a command ends here, whatever brought it about.
-    create_new(Path::new(INTENT))?.write_all(boot_id().as_bytes())?;
+    note_intent()?;
     let control = UnixListener::bind(CONTROL)?;
     let mut peers = Peers::new(control, events)?;
     let begun_us = boot_us();
@@ -64,6 +63,18 @@ fn supervise(directory: &OwnedFd, events: OwnedFd) -> io::Result<()> {
         log.system(why)?;
     }
     finish(begun_us, outcome, log, &mut peers)
+}
+
+/// Says that this supervisor has begun. A second one for the same command ends here, whatever
+/// brought it about.
+fn note_intent() -> io::Result<()> {
+    match fs::hard_link(Path::new("..").join(BOOT), INTENT) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            // A file system without links.
+            create_new(Path::new(INTENT))?.write_all(boot_id().as_bytes())
+        }
+        linked => linked,
+    }
 }
 
 /// Leaves the spawner's world: own session, own signals, standing in the directory.
