@@ -15,20 +15,16 @@ pub(crate) struct Programs {
     pub(crate) changeport: PathBuf,
 }
 
-/// Builds all programs; the client in its own profile, as it is installed.
+/// A program that has no libraries to look for starts in two thirds of the time, and is forked
+/// faster.
+const STATIC: &str = "target-feature=+crt-static";
+
+/// Builds all programs as they are installed: the client in its own profile; the client and the
+/// supervisor, which are started all the time, without shared libraries.
 pub(crate) fn build() -> anyhow::Result<Programs> {
-    run(cargo().args([
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "master",
-        "-p",
-        "worker",
-        "-p",
-        "shim",
-    ]))?;
-    run(cargo().args(["build", "--profile", "client", "--locked", "-p", "changeport-cli"]))?;
+    run(cargo().args(["build", "--release", "--locked", "-p", "master", "-p", "worker"]))?;
+    build_static("shim", "yardmaster-shim", "release")?;
+    build_static("changeport-cli", "changeport", "client")?;
     let target = target_folder()?;
     Ok(Programs {
         master: target.join("release/master"),
@@ -37,9 +33,15 @@ pub(crate) fn build() -> anyhow::Result<Programs> {
     })
 }
 
+fn build_static(package: &str, program: &str, profile: &str) -> anyhow::Result<()> {
+    let mut command = cargo();
+    command.args(["rustc", "--locked", "--profile", profile, "-p", package, "--bin", program]);
+    run(command.args(["--", "-C", STATIC]))
+}
+
 /// Builds the program that measures others.
 pub(crate) fn build_probe() -> anyhow::Result<PathBuf> {
-    run(cargo().args(["build", "--profile", "client", "--locked", "-p", "probe"]))?;
+    build_static("probe", "probe", "client")?;
     Ok(target_folder()?.join("client/probe"))
 }
 
