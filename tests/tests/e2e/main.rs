@@ -10,4 +10,5 @@ mod launch;
 mod postgresql;
 mod restart;
 mod slots;
+mod submit;
 mod worker;

@@ -175,3 +175,51 @@ impl LogReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use proto::record;
+
+    use super::*;
+
+    const COMMAND: CommandId = CommandId { incarnation: 7, counter: 1 };
+
+    #[test]
+    fn a_command_that_says_nothing_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(folder.path()).unwrap();
+        let log = shelf.live(COMMAND).unwrap();
+        assert_eq!((log.length(), log.read_at(0, 10).unwrap()), (0, Vec::new()));
+        assert_eq!(shelf.seal(COMMAND).unwrap(), None);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        shelf.retire(COMMAND);
+        assert!(matches!(shelf.reader(COMMAND).unwrap(), LogReader::Absent));
+    }
+
+    #[test]
+    fn what_was_appended_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut records = Vec::new();
+        record::append(&mut records, record::Channel::Out, 1, b"hello");
+        Shelf::open(folder.path()).unwrap().live(COMMAND).unwrap().append(0, &records).unwrap();
+        let shelf = Shelf::open(folder.path()).unwrap();
+        assert_eq!(shelf.position(COMMAND).unwrap(), records.len() as u64);
+        assert_eq!(shelf.reader(COMMAND).unwrap().read_at(0, 100).unwrap(), records);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_log_is_woken_by_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(folder.path()).unwrap();
+        let other = CommandId { counter: 2, ..COMMAND };
+        let mut waiting = std::pin::pin!(shelf.born(COMMAND));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        shelf.live(other).unwrap();
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        shelf.live(COMMAND).unwrap();
+        waiting.await;
+    }
+}
