@@ -61,10 +61,10 @@ impl Clients {
         self.offer(submission, database)
     }
 
-    /// Repeats something that was never answered.
-    pub(crate) fn repeat_one(&mut self, database: &Database) -> Option<Event> {
-        let submission = self.unanswered.pop()?;
-        self.offer(submission, database)
+    /// Repeats everything that was never answered.
+    pub(crate) fn repeat_all(&mut self, database: &Database) -> Vec<Event> {
+        let unanswered = std::mem::take(&mut self.unanswered);
+        unanswered.into_iter().filter_map(|submission| self.offer(submission, database)).collect()
     }
 
     fn offer(&mut self, submission: Submission, database: &Database) -> Option<Event> {

@@ -15,9 +15,8 @@ impl World {
         self.machines.values_mut().for_each(Machine::heal);
         let poll = self.clients.poll(&mut self.rng, &self.engine);
         self.take(vec![poll]);
-        while let Some(event) = self.clients.repeat_one(&self.database) {
-            self.take(vec![event]);
-        }
+        let repeated = self.clients.repeat_all(&self.database);
+        self.take(repeated);
         for round in 0.. {
             if self.is_at_rest() {
                 break;
