@@ -117,7 +117,7 @@ impl<C: Run> Writer<C> {
             return Ok(false);
         }
         let statements = writes.iter().map(|write| row::write(write)).collect();
-        for statement in Query::merge(statements) {
+        for statement in Query::join(Query::merge(statements), C::JOINED) {
             self.connection.run(statement).await?;
         }
         Ok(true)

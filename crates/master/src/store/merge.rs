@@ -1,4 +1,5 @@
-//! Makes one statement of many insertions, so that a batch costs few round trips.
+//! Makes one statement of many insertions and one text of few statements, so that a batch costs
+//! few round trips.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,6 +8,9 @@ use super::query::Query;
 
 /// Rows that one statement inserts. Few numbers, because each makes a text that stays prepared.
 const MERGED: [usize; 6] = [32, 16, 8, 4, 2, 1];
+
+/// Values of the largest batch whose statements are joined.
+const JOINED_CELLS: usize = 160;
 
 impl<'q> Query<'q> {
     /// Merges insertions of single rows by the same text into fewer statements of many rows.
@@ -25,6 +29,26 @@ impl<'q> Query<'q> {
         groups.into_iter().flat_map(Self::merge_group).collect()
     }
 
+    /// Joins the statements of a small batch into one text, as far as the database takes several
+    /// with values: at most `most`. A large batch stays as it is; its texts would be too many
+    /// different ones to stay prepared.
+    pub(super) fn join(queries: Vec<Self>, most: usize) -> Vec<Self> {
+        let cells: usize = queries.iter().map(|query| query.cells.len()).sum();
+        if queries.len() < 2 || queries.len() > most || cells > JOINED_CELLS {
+            return queries;
+        }
+        let mut joined = Self { text: Cow::Borrowed(""), cells: Vec::with_capacity(cells) };
+        for query in queries {
+            let text = joined.text.to_mut();
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            push_renumbered(text, &query.text, joined.cells.len());
+            joined.cells.extend(query.cells);
+        }
+        vec![joined]
+    }
+
     fn merge_group(mut group: Vec<Self>) -> Vec<Self> {
         let Some((head, row, tail)) = group.first().and_then(|query| split_insertion(&query.text))
         else {
@@ -40,6 +64,19 @@ impl<'q> Query<'q> {
             merged.push(Self { text: Cow::Owned(text), cells });
         }
         merged
+    }
+}
+
+/// Appends a statement whose placeholders begin after those before it.
+fn push_renumbered(text: &mut String, statement: &str, before: usize) {
+    let mut parts = statement.split('$');
+    text.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let number: usize = part[..digits].parse().unwrap_or_default();
+        text.push('$');
+        text.push_str(&(before + number).to_string());
+        text.push_str(&part[digits..]);
     }
 }
 
@@ -66,6 +103,18 @@ mod tests {
 
     fn insertion(n: i64) -> Query<'static> {
         query!("INSERT INTO t (a, b) VALUES ($1, $2) ON CONFLICT (a) DO UPDATE SET b = 1", n, "x")
+    }
+
+    #[test]
+    fn a_small_batch_is_one_text_with_its_values_in_order() {
+        let update = || query!("UPDATE t SET b = $2 WHERE a = $1", 7_i64, "y");
+        let joined = Query::join(vec![insertion(1), update()], 8);
+        assert_eq!(joined.len(), 1);
+        assert_eq!(joined[0].cells.len(), 4);
+        let update_text = joined[0].text.rsplit("; ").next().unwrap();
+        assert_eq!(update_text, "UPDATE t SET b = $4 WHERE a = $3");
+        assert_eq!(Query::join(vec![insertion(1), update()], 1).len(), 2);
+        assert_eq!(Query::join((0..100).map(insertion).collect(), 200).len(), 100);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(super) const STATEMENTS: usize = 250;
 pub(super) trait Run {
     /// Begins a transaction that writes.
     const BEGIN: &'static str;
+    /// Statements with values that one text may hold.
+    const JOINED: usize;
     /// Executes several statements without values, in one round trip, and returns their rows.
     async fn script(&mut self, text: &str) -> sqlx::Result<Vec<Record>>;
     /// Executes a statement and returns how many rows it touched.
@@ -24,9 +26,10 @@ pub(super) trait Run {
 }
 
 macro_rules! run_on {
-    ($connection:ty, $begin:literal, $arguments:ty, $record:path) => {
+    ($connection:ty, $begin:literal, $joined:literal, $arguments:ty, $record:path) => {
         impl Run for $connection {
             const BEGIN: &'static str = $begin;
+            const JOINED: usize = $joined;
 
             async fn script(&mut self, text: &str) -> sqlx::Result<Vec<Record>> {
                 let rows = sqlx::raw_sql(AssertSqlSafe(text)).fetch_all(self).await?;
@@ -54,8 +57,8 @@ macro_rules! run_on {
     };
 }
 
-run_on!(SqliteConnection, "BEGIN IMMEDIATE", SqliteArguments, Record::Sqlite);
-run_on!(PgConnection, "BEGIN", PgArguments, Record::Postgres);
+run_on!(SqliteConnection, "BEGIN IMMEDIATE", 10, SqliteArguments, Record::Sqlite);
+run_on!(PgConnection, "BEGIN", 1, PgArguments, Record::Postgres);
 
 fn arguments<A>(cells: &[Cell<'_>]) -> sqlx::Result<A>
 where
