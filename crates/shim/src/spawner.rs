@@ -113,8 +113,10 @@ pub fn spawner_main() -> io::Result<()> {
     sys::set_signal(libc::SIGINT, Disposition::Ignore);
     sys::set_signal(libc::SIGHUP, Disposition::Ignore);
     let socket = rustix::stdio::stdin();
-    // Every supervisor needs it; read before the forks, it is read once.
+    // Every supervisor needs both; found out before the forks, it is done once. Asking the
+    // processor what it can do is dear on a virtual machine.
     sys::boot_id();
+    crc32c::crc32c(b"");
     while let Some(descriptors) = receive(socket)? {
         let [directory, lock, events] = descriptors;
         match sys::fork() {
