@@ -1,7 +1,7 @@
 //! `cargo xtask …`: everything a developer runs, without further tools.
 //!
 //! One file per task: `test` is what CI runs, `tidy` checks the rules no compiler checks, `demo`
-//! shows the product, `bench` measures it.
+//! shows the product, `bench` measures it, `mutants` tries the simulator.
 
 mod bench;
 mod cargo;
@@ -9,6 +9,7 @@ mod child;
 mod debian;
 mod demo;
 mod hooks;
+mod mutants;
 mod release;
 mod test;
 mod tidy;
@@ -37,6 +38,8 @@ enum Task {
     },
     /// Measure the release binaries of a master and a worker on this machine.
     Bench(bench::Options),
+    /// Plant bugs in a copy of the engine and see whether the simulator finds each.
+    Mutants,
     /// Check crate edges and the rules of style that no compiler checks.
     Tidy,
     /// Make git run formatter and tidy before each commit.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Test => test::main(),
         Task::Demo { once } => demo::main(once),
         Task::Bench(options) => bench::main(&options),
+        Task::Mutants => mutants::main(),
         Task::Tidy => tidy::main(),
         Task::Hooks => hooks::main(),
     };

@@ -1,0 +1,262 @@
+//! The deliberate bugs. Each names a place in the code by the text around it: what stands between
+//! `«` and `»` is what the bug replaces. The text has to occur exactly once in its file.
+
+/// A bug in the engine or in a half of a command's life.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mutant {
+    pub(super) file: &'static str,
+    pub(super) at: &'static str,
+    pub(super) becomes: &'static str,
+    /// What is wrong with it.
+    pub(super) bug: &'static str,
+}
+
+const fn bug(
+    file: &'static str,
+    at: &'static str,
+    becomes: &'static str,
+    bug: &'static str,
+) -> Mutant {
+    Mutant { file, at, becomes, bug }
+}
+
+const MASTER: &str = "attempt/src/master.rs";
+const WORKER: &str = "attempt/src/worker.rs";
+const BUILD: &str = "engine/src/build.rs";
+const DISPATCH: &str = "engine/src/dispatch.rs";
+const DURABLE: &str = "engine/src/durable.rs";
+const INTAKE: &str = "engine/src/intake.rs";
+const RESTORE: &str = "engine/src/restore.rs";
+const SCHEDULE: &str = "engine/src/schedule.rs";
+const STOP: &str = "engine/src/stop.rs";
+const TABLE: &str = "engine/src/table.rs";
+const WORKERS: &str = "engine/src/workers.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    bug(
+        MASTER,
+        "if «place.spool_id != self.place.spool_id» {\n                    return",
+        "false",
+        "a command is sent again although the spool that knew it is gone",
+    ),
+    bug(
+        MASTER,
+        "if «stop.is_some()» { self.end(Outcome::Cancelled, 0) }",
+        "false",
+        "a command that was to be stopped is started",
+    ),
+    bug(
+        MASTER,
+        "(State::Assigned { stop }, View::Running) => {\n                \
+         self.state = State::Running { stop: «*stop» };",
+        "None",
+        "a stop is forgotten when the command is seen running",
+    ),
+    bug(
+        MASTER,
+        "if «log_bytes == 0 && !matches!(outcome, Outcome::Lost(_))» {",
+        "true",
+        "a log is final before its bytes are there",
+    ),
+    bug(
+        MASTER,
+        "self.state = State::Sealed { outcome: outcome.clone() };\n                \
+         «self.final_ack(link)»",
+        "Vec::new()",
+        "a worker is never told to forget",
+    ),
+    bug(
+        MASTER,
+        "«self.end(Outcome::Lost(reason), 0)»\n            }\n            // Only",
+        "self.start(link)",
+        "a command that once ran is sent again",
+    ),
+    bug(MASTER, "«vec![Output::LogCut]»", "Vec::new()", "a log is waited for whose rest is gone"),
+    bug(
+        MASTER,
+        "«*stop = Some(order)»;\n                self.send_stop",
+        "{}",
+        "a stop is not remembered for the next connection",
+    ),
+    bug(
+        MASTER,
+        "View::Running => «ToWorker::Stop { stamp, command, order: StopOrder::KILL }»,",
+        "ToWorker::FinalAck { stamp, command }",
+        "what nobody wants runs on",
+    ),
+    bug(
+        WORKER,
+        "if «stamp.epoch < self.highest_epoch» {",
+        "false",
+        "a master that was replaced is believed",
+    ),
+    bug(
+        WORKER,
+        "«self.forgotten.clear()»;",
+        "{}",
+        "a command the worker never had is taken for one it forgot",
+    ),
+    bug(
+        WORKER,
+        "if «self.link != Some(stamp)» {",
+        "false",
+        "messages of an older connection are obeyed",
+    ),
+    bug(
+        WORKER,
+        "if «self.forgotten.contains(&command)» {\n            return Vec::new();",
+        "false",
+        "a doubled start runs the command again",
+    ),
+    bug(
+        WORKER,
+        "None => «self.ended(command, Outcome::Cancelled, 0)»,",
+        "Vec::new()",
+        "a stop that overtook its start is dropped",
+    ),
+    bug(
+        WORKER,
+        "if «!matches!(self.commands.get(&command), Some(View::Ended { .. }))» {",
+        "false",
+        "a running command is forgotten",
+    ),
+    bug(
+        WORKER,
+        "«self.commands.insert(command, view.clone())»;\n        self.tell",
+        "None",
+        "an end is reported once and not remembered",
+    ),
+    bug(
+        DISPATCH,
+        "«self.capacity(worker)».saturating_sub",
+        "(self.capacity(worker) + 1)",
+        "a worker is given one build too many",
+    ),
+    bug(
+        DISPATCH,
+        "taken.is_none_or(|slots| «!slots.contains_key(slot)»)",
+        "true",
+        "two builds share a place",
+    ),
+    bug(
+        DISPATCH,
+        "let head = «self.durable.queue(builder).next()?»;",
+        "self.durable.queue(builder).last()?",
+        "the youngest is served first",
+    ),
+    bug(
+        BUILD,
+        "«self.durable.set_request_state(request, RequestState::Running { build: id })»;",
+        "{}",
+        "a request that runs still waits",
+    ),
+    bug(
+        BUILD,
+        "self.set_step(now, build_id, step, done, &detail);\n        }\n        \
+         «self.advance(now, build_id)»;",
+        "{}",
+        "a build stands still after a step",
+    ),
+    bug(
+        BUILD,
+        "&& «build.plan.steps[step as usize].retry_safe»",
+        "true",
+        "a lost command is repeated although that is not safe",
+    ),
+    bug(
+        BUILD,
+        "«self.durable.end_build(id, verdict.result, now.wall_us)»;",
+        "{}",
+        "a build never ends",
+    ),
+    bug(
+        BUILD,
+        "if «was_stopped» { BuildResult::Cancelled }",
+        "!was_stopped",
+        "what was stopped counts as done, and the rest as cancelled",
+    ),
+    bug(
+        WORKERS,
+        "«self.resume_builds(now, worker)»;",
+        "{}",
+        "a build between two steps is forgotten when its worker comes back",
+    ),
+    bug(
+        WORKERS,
+        "if «self.is_current(worker, stamp)» {",
+        "true",
+        "the end of an old connection detaches the worker",
+    ),
+    bug(
+        WORKERS,
+        "if «!self.is_current(worker, stamp)» {",
+        "false",
+        "reports of an old connection are believed",
+    ),
+    bug(
+        WORKERS,
+        "«self.drive(now, command, Input::LogSealed)»;",
+        "{}",
+        "a sealed log is not noticed",
+    ),
+    bug(
+        SCHEDULE,
+        "«self.durable.hold(change)»;",
+        "{}",
+        "a change that waits for its timer is let go of",
+    ),
+    bug(SCHEDULE, "«self.durable.release(change)»;", "{}", "a change is held for ever"),
+    bug(
+        SCHEDULE,
+        "let changes = «std::mem::take(&mut pending.changes)»;",
+        "pending.changes.clone()",
+        "a timer's changes stay and are built again",
+    ),
+    bug(
+        INTAKE,
+        "if let Some(known) = «self.durable.keys.get(&(principal.clone(), key.clone()))» {",
+        "None",
+        "a repeated submission is accepted twice",
+    ),
+    bug(
+        INTAKE,
+        "«self.durable.heads.put(SourceHeads { source, heads })»;",
+        "{}",
+        "the heads are not stored with their changes",
+    ),
+    bug(INTAKE, "key.is_retired = «true»;", "false", "keys are never let go of"),
+    bug(
+        RESTORE,
+        "«self.volatile.arm(deadline, now.boot_us.saturating_add(left))»;",
+        "{}",
+        "stable timers do not survive a restart",
+    ),
+    bug(
+        RESTORE,
+        "«engine.seal_ended()»;",
+        "{}",
+        "logs that were to be sealed are forgotten by a restart",
+    ),
+    bug(
+        RESTORE,
+        "«self.presume_followed(now, request)»;",
+        "{}",
+        "a caller who did not come back after a restart is waited for without end",
+    ),
+    bug(DURABLE, "«slots.remove(&build.slot)»;", "None", "a place is not given back"),
+    bug(DURABLE, "«queue.remove(&key)»;", "false", "what left the queue is still in it"),
+    bug(DURABLE, "|counter| counter.value) + «1»;", "0", "ids are given out twice"),
+    bug(
+        STOP,
+        "None => «self.advance(now, id)»,",
+        "{}",
+        "a stop between two steps waits for the worker",
+    ),
+    bug(
+        TABLE,
+        "let row = self.rows.get_mut(key)?;\n        «self.touched.insert(key.clone())»;",
+        "false",
+        "a change of a row is not written",
+    ),
+    bug(TABLE, "«self.touched.insert(row.key())»;", "false", "a new row is not written"),
+];
