@@ -27,20 +27,23 @@ pub fn binary(which: Binary) -> PathBuf {
     })
 }
 
-/// Builds into the target directory that this test was built in.
+/// Builds into the target directory and for the profile that this program was built in.
 fn build() -> PathBuf {
-    let this = std::env::current_exe().expect("a test knows its own file");
-    let folder = this.ancestors().nth(2).expect("tests lie in TARGET/PROFILE/deps");
+    let this = std::env::current_exe().expect("a program knows its own file");
+    let folder = this.parent().expect("a program lies in a folder");
+    // Tests lie in TARGET/PROFILE/deps, programs in TARGET/PROFILE.
+    let folder = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    let folder = folder.expect("profiles lie in TARGET");
     let target = folder.parent().expect("profiles lie in TARGET");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lie in the workspace");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .current_dir(root)
-        .args(["build", "--quiet", "--locked", "--target-dir"])
-        .arg(target)
-        .args(["-p", "master", "-p", "worker", "-p", "shim", "-p", "changeport-cli"])
-        .status()
-        .expect("start cargo");
+    let mut command = Command::new(cargo);
+    command.current_dir(root).args(["build", "--quiet", "--locked", "--target-dir"]).arg(target);
+    command.args(["-p", "master", "-p", "worker", "-p", "shim", "-p", "changeport-cli"]);
+    if folder.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.status().expect("start cargo");
     assert!(status.success(), "the programs under test do not build: {status}");
-    target.join("debug")
+    folder.to_owned()
 }

@@ -69,6 +69,12 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
         )
     }
 
+    /// Leaves the folder where it is when the yard goes, and returns it.
+    pub fn keep(&mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_owned()
+    }
+
     /// Returns a path in the yard.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -165,7 +171,12 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
 
     /// Returns the shims of this yard that live, each with the id of its command.
     pub fn shims(&self) -> Vec<(Pid, String)> {
-        let spool = self.path("worker/spool");
+        self.shims_of("worker")
+    }
+
+    /// Returns the shims of one of its workers, by the folder of the worker's data.
+    pub fn shims_of(&self, data: &str) -> Vec<(Pid, String)> {
+        let spool = self.path(data).join("spool");
         let mut shims = Vec::new();
         for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let name = process.file_name();
@@ -213,6 +224,13 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
     pub fn start_unattached_worker(&self, change: impl FnOnce(&mut Command)) -> Daemon {
         let mut command = self.worker_command();
         change(&mut command);
+        Daemon::start("worker", &mut command)
+    }
+
+    /// Starts a worker by another configuration file of this yard, and does not wait.
+    pub fn start_worker_of(&self, configuration: &str) -> Daemon {
+        let mut command = self.bare_worker_command();
+        command.arg("--config").arg(self.path(configuration));
         Daemon::start("worker", &mut command)
     }
 

@@ -1,10 +1,11 @@
 //! `cargo xtask …`: everything a developer runs, without further tools.
 //!
 //! One file per task: `test` is what CI runs, `tidy` checks the rules no compiler checks, `demo`
-//! shows the product, `bench` measures it, `mutants` tries the simulator.
+//! shows the product, `bench` measures it, `chaos` breaks it, `mutants` tries the simulator.
 
 mod bench;
 mod cargo;
+mod chaos;
 mod child;
 mod debian;
 mod demo;
@@ -40,6 +41,17 @@ enum Task {
     Bench(bench::Options),
     /// Plant bugs in a copy of the engine and see whether the simulator finds each.
     Mutants,
+    /// Break a master, workers and clients on purpose, and check that nothing was lost.
+    ///
+    /// `cargo xtask chaos -- --help` says what can be broken, and how to repeat a run.
+    Chaos {
+        /// With binaries as they are shipped.
+        #[arg(long)]
+        release: bool,
+        /// For the harness: `--seed N --cycles N --faults master,worker,… --json`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Check crate edges and the rules of style that no compiler checks.
     Tidy,
     /// Make git run formatter and tidy before each commit.
@@ -52,6 +64,7 @@ fn main() -> ExitCode {
         Task::Demo { once } => demo::main(once),
         Task::Bench(options) => bench::main(&options),
         Task::Mutants => mutants::main(),
+        Task::Chaos { release, arguments } => chaos::main(release, &arguments),
         Task::Tidy => tidy::main(),
         Task::Hooks => hooks::main(),
     };

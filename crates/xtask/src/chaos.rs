@@ -1,0 +1,28 @@
+//! `cargo xtask chaos`: builds and runs the chaos harness, which is part of the end-to-end tests.
+
+use std::process::Command;
+
+use crate::cargo::{cargo, run};
+
+/// What the normal test run does.
+const NORMAL: &[&str] = &["--cycles", "150", "--json"];
+
+/// Runs the harness; what it finds fails the task.
+pub(crate) fn main(is_release: bool, arguments: &[String]) -> anyhow::Result<()> {
+    run(harness(is_release).args(arguments))
+}
+
+/// Runs what belongs to every run of all tests.
+pub(crate) fn normal() -> anyhow::Result<()> {
+    run(harness(false).args(NORMAL))
+}
+
+fn harness(is_release: bool) -> Command {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--locked", "-p", "e2e", "--bin", "chaos"]);
+    if is_release {
+        command.arg("--release");
+    }
+    command.arg("--");
+    command
+}

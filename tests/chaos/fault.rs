@@ -1,0 +1,61 @@
+//! What is broken, drawn from the seed.
+
+use clap::ValueEnum;
+
+use crate::dice::Dice;
+
+/// What may be broken in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Family {
+    Master,
+    Worker,
+    Shim,
+    Client,
+}
+
+/// One fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    KillMaster { down_ms: u64 },
+    StopMaster { down_ms: u64 },
+    PauseMaster { ms: u64 },
+    KillWorker { worker: u64, down_ms: u64 },
+    StopWorker { worker: u64, down_ms: u64 },
+    PauseWorker { worker: u64, ms: u64 },
+    KillBoth { worker: u64, down_ms: u64 },
+    KillShim { nth: u64 },
+    PauseShim { nth: u64, ms: u64 },
+    KillClients { nth: u64, count: u64 },
+    PauseClient { nth: u64, ms: u64 },
+}
+
+impl Fault {
+    /// Draws a fault of a family.
+    pub(crate) fn draw(family: Family, dice: &mut Dice) -> Self {
+        let down_ms = if dice.one_in(3) { 0 } else { dice.between(1, 400) };
+        let ms = dice.between(50, 600);
+        let (worker, nth) = (dice.roll(), dice.roll());
+        let kind = dice.between(0, 9);
+        match family {
+            Family::Master => match kind {
+                0..=4 => Self::KillMaster { down_ms },
+                5 | 6 => Self::StopMaster { down_ms },
+                7 => Self::PauseMaster { ms },
+                _ => Self::KillBoth { worker, down_ms },
+            },
+            Family::Worker => match kind {
+                0..=5 => Self::KillWorker { worker, down_ms },
+                6 | 7 => Self::StopWorker { worker, down_ms },
+                _ => Self::PauseWorker { worker, ms },
+            },
+            Family::Shim => match kind {
+                0..=7 => Self::KillShim { nth },
+                _ => Self::PauseShim { nth, ms },
+            },
+            Family::Client => match kind {
+                0..=7 => Self::KillClients { nth, count: dice.between(1, 3) },
+                _ => Self::PauseClient { nth, ms },
+            },
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The master and the workers of a run, as processes that are killed and started again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use e2e::{Daemon, Yard, free_address, wait_until};
+use rustix::process::{Pid, Signal};
+
+const WORKERS: usize = 3;
+/// Places of each worker: fewer than there is work, so that requests queue.
+const PLACES: u32 = 3;
+
+/// Everything that runs.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    pub(crate) yard: Yard,
+    master: Option<Daemon>,
+    stations: Vec<Station>,
+    /// How many logs of ended daemons were put away.
+    put_away: usize,
+    pub(crate) times: Times,
+}
+
+/// A worker.
+#[derive(Debug)]
+struct Station {
+    name: String,
+    daemon: Option<Daemon>,
+}
+
+/// The slowest of what has a limit.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Times {
+    /// From the start of a daemon until every worker, or it itself, is attached.
+    pub(crate) adoption: Duration,
+    /// From SIGTERM to the end of a daemon.
+    pub(crate) stop: Duration,
+}
+
+impl Fleet {
+    /// Makes a yard, and starts everything in it.
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let yard = Yard::new("");
+        let names: Vec<String> = (1..=WORKERS).map(|number| format!("w{number}")).collect();
+        let mut hashes = String::new();
+        for name in &names {
+            yard.draw_token(name, &format!("{name}.token"), &format!("{name}.hash"));
+            hashes += &fs::read_to_string(yard.path(&format!("{name}.hash")))?;
+        }
+        yard.write("tokens", &hashes);
+        let address = free_address();
+        yard.write("master.toml", &configuration(&yard, &address, &names)?);
+        let mut stations = Vec::new();
+        for name in names {
+            yard.write(&format!("{name}.toml"), &worker_configuration(&name, &address));
+            stations.push(Station { name, daemon: None });
+        }
+        let times = Times::default();
+        let mut fleet = Self { yard, master: None, stations, put_away: 0, times };
+        fleet.start_master();
+        for index in 0..WORKERS {
+            fleet.start_worker(index);
+        }
+        fleet.times = Times::default();
+        Ok(fleet)
+    }
+
+    /// Starts the master where it is not running, and waits until every worker is attached.
+    pub(crate) fn start_master(&mut self) {
+        if self.master.is_some() {
+            return;
+        }
+        let begun = Instant::now();
+        let mut daemon = self.yard.start_master();
+        let attached = self.stations.iter().filter(|station| station.daemon.is_some());
+        for station in attached {
+            daemon.wait_for(&format!("worker {} attached", station.name));
+        }
+        self.master = Some(daemon);
+        self.times.adoption = self.times.adoption.max(begun.elapsed());
+    }
+
+    /// Starts a worker where it is not running, and waits until it is attached where it can be.
+    pub(crate) fn start_worker(&mut self, index: usize) {
+        if self.stations[index].daemon.is_some() {
+            return;
+        }
+        let begun = Instant::now();
+        let configuration = format!("{}.toml", self.stations[index].name);
+        let mut daemon = self.yard.start_worker_of(&configuration);
+        if self.master.is_some() {
+            daemon.wait_for("attached");
+            self.times.adoption = self.times.adoption.max(begun.elapsed());
+        }
+        self.stations[index].daemon = Some(daemon);
+    }
+
+    /// Kills the master as a power cut of its process would.
+    pub(crate) fn kill_master(&mut self) -> anyhow::Result<()> {
+        let Some(master) = self.master.take() else { return Ok(()) };
+        master.signal(Signal::KILL);
+        self.bury(master, "master")
+    }
+
+    pub(crate) fn kill_worker(&mut self, index: usize) -> anyhow::Result<()> {
+        let Some(worker) = self.stations[index].daemon.take() else { return Ok(()) };
+        worker.signal(Signal::KILL);
+        let name = self.stations[index].name.clone();
+        self.bury(worker, &name)
+    }
+
+    /// Asks the master to end; commands go on.
+    pub(crate) fn stop_master(&mut self) -> anyhow::Result<()> {
+        let Some(master) = self.master.take() else { return Ok(()) };
+        self.stop(master, "master")
+    }
+
+    pub(crate) fn stop_worker(&mut self, index: usize) -> anyhow::Result<()> {
+        let Some(worker) = self.stations[index].daemon.take() else { return Ok(()) };
+        let name = self.stations[index].name.clone();
+        self.stop(worker, &name)
+    }
+
+    fn stop(&mut self, daemon: Daemon, name: &str) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        daemon.signal(Signal::TERM);
+        self.bury(daemon, name)?;
+        self.times.stop = self.times.stop.max(begun.elapsed());
+        Ok(())
+    }
+
+    /// Waits for the end of a daemon and keeps its log.
+    fn bury(&mut self, mut daemon: Daemon, name: &str) -> anyhow::Result<()> {
+        let (_code, log) = daemon.ended();
+        let folder = self.logs();
+        fs::create_dir_all(&folder).context("make a folder for logs")?;
+        self.put_away += 1;
+        let path = folder.join(format!("{:04}-{name}.log", self.put_away));
+        fs::write(path, log).context("keep a log")
+    }
+
+    /// Returns where the logs of ended daemons are.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.yard.path("daemons")
+    }
+
+    pub(crate) fn master_pid(&self) -> Option<Pid> {
+        self.master.as_ref().map(Daemon::pid)
+    }
+
+    pub(crate) fn worker_pid(&self, index: usize) -> Option<Pid> {
+        self.stations[index].daemon.as_ref().map(Daemon::pid)
+    }
+
+    /// Returns the living shims of all workers, each with its command, in a stable order.
+    pub(crate) fn shims(&self) -> BTreeMap<String, Pid> {
+        let of = |station: &Station| self.yard.shims_of(&station.name);
+        self.stations.iter().flat_map(of).map(|(pid, command)| (command, pid)).collect()
+    }
+
+    /// Returns how many commands are in the spools.
+    pub(crate) fn spooled(&self) -> usize {
+        let count = |station: &Station| {
+            let spool = self.yard.path(&station.name).join("spool");
+            let entries = fs::read_dir(spool).into_iter().flatten().flatten();
+            entries.filter(|entry| entry.path().is_dir()).count()
+        };
+        self.stations.iter().map(count).sum()
+    }
+
+    /// Starts whatever does not run.
+    pub(crate) fn heal(&mut self) {
+        self.start_master();
+        for index in 0..self.stations.len() {
+            self.start_worker(index);
+        }
+    }
+
+    /// Ends everything and keeps the logs.
+    pub(crate) fn end(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.stations.len() {
+            self.stop_worker(index)?;
+        }
+        self.stop_master()
+    }
+
+    /// Waits until nothing waits, runs, or is about to be sealed; `false` where that takes too
+    /// long.
+    pub(crate) fn settle(&self, patience: Duration) -> bool {
+        let begun = Instant::now();
+        wait_until("an end of all work", || {
+            let is_idle = self.spooled() == 0 && crate::evidence::open_ends(&self.yard) == 0;
+            (is_idle || begun.elapsed() > patience).then_some(is_idle)
+        })
+    }
+}
+
+fn configuration(yard: &Yard, address: &str, names: &[String]) -> anyhow::Result<String> {
+    let program = std::env::current_exe().context("find this program's own file")?;
+    let command = format!(
+        "command = [\"{}\", \"command\", \"{}\", \"${{args}}\"]",
+        program.display(),
+        yard.path("witnesses").display()
+    );
+    // A yard makes the folder when it is asked for its witnesses.
+    drop(yard.witnesses());
+    Ok(format!(
+        r#"version = 1
+master = {{ name = "chaos", data = "master", control = "control.sock" }}
+worker_port = {{ listen = "{address}", token_file = "tokens" }}
+worker.local = {{ names = {names:?}, max_builds = {PLACES} }}
+change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], insecure_userns = true }}
+app.attended = {{ builder = "once" }}
+app.kept = {{ builder = "once", on_disconnect = "keep" }}
+app.repeated = {{ builder = "again", on_disconnect = "keep" }}
+[builder.once]
+workers = ["local"]
+steps = [{{ name = "job", {command} }}]
+[builder.again]
+workers = ["local"]
+steps = [{{ name = "job", {command}, retry_safe = true }}]
+"#
+    ))
+}
+
+fn worker_configuration(name: &str, master: &str) -> String {
+    format!(
+        "masters = [\"{master}\"]\nname = \"{name}\"\ntoken = {{ file = \"{name}.token\" }}\n\
+         data = \"{name}\"\nmax_builds = {PLACES}\n"
+    )
+}

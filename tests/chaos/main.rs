@@ -1,0 +1,75 @@
+//! `cargo xtask chaos`: a master, three workers and clients under seeded faults, and a check that
+//! nothing was lost, ran twice, ended wrongly or has a hole in its log.
+
+mod callers;
+mod command;
+mod cycle;
+mod dice;
+mod evidence;
+mod fault;
+mod fleet;
+mod job;
+mod run;
+mod sabotage;
+mod tree;
+mod verdict;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::fault::Family;
+use crate::job::Job;
+use crate::sabotage::Sabotage;
+
+/// Breaks a master, workers and clients on purpose, and checks that nothing was lost.
+#[derive(Debug, Parser)]
+#[command(name = "chaos")]
+struct Arguments {
+    /// The run to repeat: workload and faults follow from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Faults, one a cycle; about a second each.
+    #[arg(long, default_value_t = 150)]
+    cycles: u64,
+    /// What to break.
+    #[arg(long, value_delimiter = ',', default_value = "master,worker,shim,client")]
+    faults: Vec<Family>,
+    /// End with one line of JSON.
+    #[arg(long)]
+    json: bool,
+    /// Leave the folder of the run where it is, whatever came of it.
+    #[arg(long)]
+    keep: bool,
+    /// Spoil what the run left behind before it is checked: the check has to see it.
+    #[arg(long, hide = true)]
+    sabotage: Option<Sabotage>,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// What workers run.
+    #[command(hide = true)]
+    Command { witnesses: PathBuf, job: Job },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match &arguments.role {
+        Some(Role::Command { witnesses, job }) => command::main(witnesses, job),
+        None => run::main(&arguments),
+    };
+    outcome.unwrap_or_else(|error| {
+        say(&format!("chaos: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Writes a line to whoever runs this.
+#[expect(clippy::print_stdout, reason = "a task speaks to whoever runs it")]
+fn say(line: &str) {
+    println!("{line}");
+}
