@@ -33,9 +33,11 @@ impl Backoff {
         REFUSED + spread(LONGEST, random) / 2
     }
 
-    /// A connection stood for this long. One that broke at once is no better than none.
+    /// A connection stood for this long. Only one that outlasted the pause it would have to be
+    /// followed by ends an outage: two workers with one token cut each other off and must not do
+    /// so ever faster.
     pub(super) fn stood(&mut self, time: Duration) {
-        if time >= LONGEST {
+        if time >= self.next {
             self.next = FIRST;
         }
     }
@@ -60,6 +62,16 @@ mod tests {
         backoff.stood(Duration::from_secs(10));
         pauses.push(backoff.failed(u32::MAX).as_millis());
         assert_eq!(pauses[9..], [5000, 50]);
+    }
+
+    #[test]
+    fn a_master_that_is_restarted_now_and_then_is_found_at_once() {
+        let mut backoff = Backoff::new();
+        for _ in 0..20 {
+            assert!(backoff.failed(u32::MAX) <= FIRST);
+            assert!(backoff.failed(u32::MAX) <= FIRST * 2);
+            backoff.stood(Duration::from_secs(1));
+        }
     }
 
     #[test]
