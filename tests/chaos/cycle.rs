@@ -98,28 +98,28 @@ impl Scene {
         let index = |worker: u64| usize::try_from(worker % 3).expect("it is below three");
         match fault {
             Fault::KillMaster { down_ms } => {
-                self.fleet.kill_master()?;
+                self.fleet.kill_master();
                 self.launch(during)?;
                 sleep(down_ms);
             }
             Fault::StopMaster { down_ms } => {
                 self.launch(during)?;
-                self.fleet.stop_master()?;
+                self.fleet.stop_master();
                 sleep(down_ms);
             }
             Fault::KillWorker { worker, down_ms } => {
-                self.fleet.kill_worker(index(worker))?;
+                self.fleet.kill_worker(index(worker));
                 self.launch(during)?;
                 sleep(down_ms);
             }
             Fault::StopWorker { worker, down_ms } => {
                 self.launch(during)?;
-                self.fleet.stop_worker(index(worker))?;
+                self.fleet.stop_worker(index(worker));
                 sleep(down_ms);
             }
             Fault::KillBoth { worker, down_ms } => {
-                self.fleet.kill_worker(index(worker))?;
-                self.fleet.kill_master()?;
+                self.fleet.kill_worker(index(worker));
+                self.fleet.kill_master();
                 self.launch(during)?;
                 sleep(down_ms);
             }

@@ -19,8 +19,8 @@ pub(crate) struct Fleet {
     pub(crate) yard: Yard,
     master: Option<Daemon>,
     stations: Vec<Station>,
-    /// How many logs of ended daemons were put away.
-    put_away: usize,
+    /// Daemons that have ended. Supervisors that live on hold their logs open.
+    ended: Vec<(String, Daemon)>,
     pub(crate) times: Times,
 }
 
@@ -59,7 +59,7 @@ impl Fleet {
             stations.push(Station { name, daemon: None });
         }
         let times = Times::default();
-        let mut fleet = Self { yard, master: None, stations, put_away: 0, times };
+        let mut fleet = Self { yard, master: None, stations, ended: Vec::new(), times };
         fleet.start_master();
         for index in 0..WORKERS {
             fleet.start_worker(index);
@@ -99,52 +99,53 @@ impl Fleet {
     }
 
     /// Kills the master as a power cut of its process would.
-    pub(crate) fn kill_master(&mut self) -> anyhow::Result<()> {
-        let Some(master) = self.master.take() else { return Ok(()) };
+    pub(crate) fn kill_master(&mut self) {
+        let Some(master) = self.master.take() else { return };
         master.signal(Signal::KILL);
-        self.bury(master, "master")
+        self.bury(master, "master");
     }
 
-    pub(crate) fn kill_worker(&mut self, index: usize) -> anyhow::Result<()> {
-        let Some(worker) = self.stations[index].daemon.take() else { return Ok(()) };
+    pub(crate) fn kill_worker(&mut self, index: usize) {
+        let Some(worker) = self.stations[index].daemon.take() else { return };
         worker.signal(Signal::KILL);
         let name = self.stations[index].name.clone();
-        self.bury(worker, &name)
+        self.bury(worker, &name);
     }
 
     /// Asks the master to end; commands go on.
-    pub(crate) fn stop_master(&mut self) -> anyhow::Result<()> {
-        let Some(master) = self.master.take() else { return Ok(()) };
-        self.stop(master, "master")
+    pub(crate) fn stop_master(&mut self) {
+        let Some(master) = self.master.take() else { return };
+        self.stop(master, "master");
     }
 
-    pub(crate) fn stop_worker(&mut self, index: usize) -> anyhow::Result<()> {
-        let Some(worker) = self.stations[index].daemon.take() else { return Ok(()) };
+    pub(crate) fn stop_worker(&mut self, index: usize) {
+        let Some(worker) = self.stations[index].daemon.take() else { return };
         let name = self.stations[index].name.clone();
-        self.stop(worker, &name)
+        self.stop(worker, &name);
     }
 
-    fn stop(&mut self, daemon: Daemon, name: &str) -> anyhow::Result<()> {
+    fn stop(&mut self, daemon: Daemon, name: &str) {
         let begun = Instant::now();
         daemon.signal(Signal::TERM);
-        self.bury(daemon, name)?;
+        self.bury(daemon, name);
         self.times.stop = self.times.stop.max(begun.elapsed());
-        Ok(())
     }
 
-    /// Waits for the end of a daemon and keeps its log.
-    fn bury(&mut self, mut daemon: Daemon, name: &str) -> anyhow::Result<()> {
-        let (_code, log) = daemon.ended();
-        let folder = self.logs();
+    /// Waits for the end of a daemon.
+    fn bury(&mut self, mut daemon: Daemon, name: &str) {
+        daemon.exited();
+        self.ended.push((name.to_owned(), daemon));
+    }
+
+    /// Writes the logs of all daemons that have ended into a folder, and returns it.
+    pub(crate) fn write_logs(&mut self) -> anyhow::Result<PathBuf> {
+        let folder = self.yard.path("daemons");
         fs::create_dir_all(&folder).context("make a folder for logs")?;
-        self.put_away += 1;
-        let path = folder.join(format!("{:04}-{name}.log", self.put_away));
-        fs::write(path, log).context("keep a log")
-    }
-
-    /// Returns where the logs of ended daemons are.
-    pub(crate) fn logs(&self) -> PathBuf {
-        self.yard.path("daemons")
+        for (number, (name, daemon)) in self.ended.iter_mut().enumerate() {
+            let (_code, log) = daemon.ended();
+            fs::write(folder.join(format!("{number:04}-{name}.log")), log).context("keep a log")?;
+        }
+        Ok(folder)
     }
 
     pub(crate) fn master_pid(&self) -> Option<Pid> {
@@ -179,12 +180,12 @@ impl Fleet {
         }
     }
 
-    /// Ends everything and keeps the logs.
-    pub(crate) fn end(&mut self) -> anyhow::Result<()> {
+    /// Ends everything.
+    pub(crate) fn end(&mut self) {
         for index in 0..self.stations.len() {
-            self.stop_worker(index)?;
+            self.stop_worker(index);
         }
-        self.stop_master()
+        self.stop_master();
     }
 
     /// Waits until nothing waits, runs, or is about to be sealed; `false` where that takes too

@@ -27,7 +27,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut scene = Scene::new(fleet)?;
     play(&mut scene, arguments)?;
     scene.settle(TO_SETTLE)?;
-    scene.fleet.end()?;
+    scene.fleet.end();
     if let Some(what) = arguments.sabotage {
         sabotage::spoil(&scene.fleet.yard, what).context("spoil what the run left")?;
     }
@@ -64,7 +64,7 @@ fn gather(scene: &mut Scene) -> anyhow::Result<Evidence> {
     let mut evidence = evidence::read(&scene.fleet.yard)?;
     evidence.told = std::mem::take(&mut scene.callers.told);
     evidence.killed = std::mem::take(&mut scene.killed);
-    for entry in fs::read_dir(scene.fleet.logs()).context("list the daemons' logs")? {
+    for entry in fs::read_dir(scene.fleet.write_logs()?).context("list the daemons' logs")? {
         let path = entry?.path();
         let log = fs::read_to_string(&path).context("read a daemon's log")?;
         let panics = log.lines().filter(|line| line.contains("panicked at"));

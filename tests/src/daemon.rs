@@ -83,17 +83,27 @@ impl Daemon {
         self.ended()
     }
 
+    /// Waits until its process has ended and returns its exit code. What it started may still
+    /// write to its log.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn exited(&mut self) -> i32 {
+        let what = format!("the end of the {}", self.name);
+        let status = wait_until(&what, || self.child.try_wait().ok().flatten());
+        status.code().unwrap_or(-1)
+    }
+
     /// Waits until it has ended by itself and returns its exit code and log.
     ///
     /// # Panics
     /// When it does not end.
     pub fn ended(&mut self) -> (i32, String) {
-        let what = format!("the end of the {}", self.name);
-        let status = wait_until(&what, || self.child.try_wait().ok().flatten());
+        let code = self.exited();
         if let Some(reader) = self.reader.take() {
             reader.join().expect("the reader of a log does not panic");
         }
-        (status.code().unwrap_or(-1), self.log())
+        (code, self.log())
     }
 
     fn end(&mut self) {

@@ -183,7 +183,9 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
             let pid = name.to_str().and_then(|text| text.parse().ok()).and_then(Pid::from_raw);
             let program = fs::read_link(process.path().join("exe")).unwrap_or_default();
             let is_shim = program.file_name().is_some_and(|name| name == "yardmaster-shim");
-            let (Some(pid), true) = (pid, is_shim) else { continue };
+            let (Some(pid), true) = (pid, is_shim && supervises(&process.path(), &spool)) else {
+                continue;
+            };
             if let Some(command) = locked_in(&process.path(), &spool) {
                 shims.push((pid, command));
             }
@@ -381,6 +383,17 @@ fn locked_in(process: &Path, spool: &Path) -> Option<String> {
         let command = target.strip_prefix(spool).ok()?.iter().next()?;
         target.ends_with("lock").then(|| command.to_string_lossy().into_owned())
     })
+}
+
+/// Tells a supervisor from its spawner and from its child before exec: all three may have the lock
+/// of a command open, but only the supervisor leads a session and has a parent without the lock.
+fn supervises(process: &Path, spool: &Path) -> bool {
+    let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+    let Some((head, fields)) = stat.rsplit_once(") ") else { return false };
+    let mut fields = fields.split(' ').skip(1);
+    let (parent, session) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
+    let leads = head.split(' ').next() == Some(session);
+    leads && locked_in(&Path::new("/proc").join(parent), spool).is_none()
 }
 
 /// Ends every process that mentions the yard's folder: shims, and commands whose working

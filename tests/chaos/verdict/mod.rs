@@ -209,6 +209,11 @@ impl<'a> Judge<'a> {
                     format!("command {id} of {name} is {outcome}, nobody killed it"),
                 );
             }
+        } else if outcome.starts_with("not_started(") && witness.is_none() {
+            // Its shim was killed before it let the command run.
+            if !self.evidence.killed.contains_key(id) {
+                self.find(Kind::Wrong, format!("command {id} of {name} is {outcome}"));
+            }
         } else if outcome.starts_with("lost(") {
             self.find(Kind::Lost, format!("command {id} of {name} is {outcome}"));
         } else if !self.may_be_cancelled(request) {
