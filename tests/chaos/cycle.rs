@@ -12,6 +12,7 @@ use crate::dice::Dice;
 use crate::fault::{Family, Fault};
 use crate::fleet::Fleet;
 use crate::job::Launch;
+use crate::proxy::{Proxy, Side};
 use crate::tree;
 
 /// Numbers of launches that a cycle may use.
@@ -145,6 +146,22 @@ impl Scene {
             Fault::PauseClient { nth, ms } => {
                 let client = self.find(|scene| nth_of(scene.callers.open(), nth));
                 self.pause(client, ms, during)?;
+            }
+            Fault::Cut { worker } => {
+                self.fleet.proxy(index(worker)).into_iter().for_each(Proxy::cut);
+                self.launch(during)?;
+            }
+            Fault::HalfOpen { worker, closed } => {
+                self.launch(during)?;
+                self.fleet.half_open(index(worker), closed);
+            }
+            Fault::Weather { worker, ms, from_worker, from_master } => {
+                if let Some(proxy) = self.fleet.proxy(index(worker)) {
+                    proxy.set(Side::Worker, from_worker);
+                    proxy.set(Side::Master, from_master);
+                }
+                self.launch(during)?;
+                sleep(ms);
             }
         }
         self.fleet.heal();

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 
 use crate::dice::Dice;
+use crate::proxy::{Side, Weather};
 
 /// What may be broken in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -10,23 +11,69 @@ pub(crate) enum Family {
     Master,
     Worker,
     Shim,
+    Net,
     Client,
 }
 
 /// One fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    KillMaster { down_ms: u64 },
-    StopMaster { down_ms: u64 },
-    PauseMaster { ms: u64 },
-    KillWorker { worker: u64, down_ms: u64 },
-    StopWorker { worker: u64, down_ms: u64 },
-    PauseWorker { worker: u64, ms: u64 },
-    KillBoth { worker: u64, down_ms: u64 },
-    KillShim { nth: u64 },
-    PauseShim { nth: u64, ms: u64 },
-    KillClients { nth: u64, count: u64 },
-    PauseClient { nth: u64, ms: u64 },
+    KillMaster {
+        down_ms: u64,
+    },
+    StopMaster {
+        down_ms: u64,
+    },
+    PauseMaster {
+        ms: u64,
+    },
+    KillWorker {
+        worker: u64,
+        down_ms: u64,
+    },
+    StopWorker {
+        worker: u64,
+        down_ms: u64,
+    },
+    PauseWorker {
+        worker: u64,
+        ms: u64,
+    },
+    KillBoth {
+        worker: u64,
+        down_ms: u64,
+    },
+    KillShim {
+        nth: u64,
+    },
+    PauseShim {
+        nth: u64,
+        ms: u64,
+    },
+    KillClients {
+        nth: u64,
+        count: u64,
+    },
+    PauseClient {
+        nth: u64,
+        ms: u64,
+    },
+    /// The connection ends on both sides.
+    Cut {
+        worker: u64,
+    },
+    /// It ends on one side only.
+    HalfOpen {
+        worker: u64,
+        closed: Side,
+    },
+    /// Bytes from either side fare like this for a while.
+    Weather {
+        worker: u64,
+        ms: u64,
+        from_worker: Weather,
+        from_master: Weather,
+    },
 }
 
 impl Fault {
@@ -56,6 +103,34 @@ impl Fault {
                 0..=7 => Self::KillClients { nth, count: dice.between(1, 3) },
                 _ => Self::PauseClient { nth, ms },
             },
+            Family::Net => Self::draw_net(worker, dice),
+        }
+    }
+
+    fn draw_net(worker: u64, dice: &mut Dice) -> Self {
+        let ms = dice.between(100, 1_500);
+        let both =
+            |weather| Self::Weather { worker, ms, from_worker: weather, from_master: weather };
+        match dice.between(0, 11) {
+            0..=2 => Self::Cut { worker },
+            3 => Self::HalfOpen { worker, closed: Side::Master },
+            4 => Self::HalfOpen { worker, closed: Side::Worker },
+            5 => both(Weather::Hold),
+            6 => Self::Weather {
+                worker,
+                ms,
+                from_worker: Weather::Hold,
+                from_master: Weather::Clear,
+            },
+            7 => Self::Weather {
+                worker,
+                ms,
+                from_worker: Weather::Clear,
+                from_master: Weather::Hold,
+            },
+            8 => both(Weather::Slow { bytes: 1_000 }),
+            9 => both(Weather::Delay { ms: dice.between(1, 100) }),
+            _ => both(Weather::Echo),
         }
     }
 }

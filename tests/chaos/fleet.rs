@@ -9,9 +9,14 @@ use anyhow::Context as _;
 use e2e::{Daemon, Yard, free_address, wait_until};
 use rustix::process::{Pid, Signal};
 
+use crate::proxy::{Proxy, Side};
+
 const WORKERS: usize = 3;
 /// Places of each worker: fewer than there is work, so that requests queue.
 const PLACES: u32 = 3;
+
+/// For a worker to notice a silent master, and to come back.
+const TO_NOTICE: Duration = Duration::from_millis(proto::limits::SILENCE_MS + 6_000);
 
 /// Everything that runs.
 #[derive(Debug)]
@@ -24,11 +29,14 @@ pub(crate) struct Fleet {
     pub(crate) times: Times,
 }
 
-/// A worker.
+/// A worker and what lies between it and the master.
 #[derive(Debug)]
 struct Station {
     name: String,
     daemon: Option<Daemon>,
+    proxy: Option<Proxy>,
+    /// Until then its connection may be dead without its knowing.
+    half_open_until: Option<Instant>,
 }
 
 /// The slowest of what has a limit.
@@ -40,9 +48,16 @@ pub(crate) struct Times {
     pub(crate) stop: Duration,
 }
 
+/// Whether workers are reached through a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wiring {
+    Direct,
+    Proxied,
+}
+
 impl Fleet {
     /// Makes a yard, and starts everything in it.
-    pub(crate) fn start() -> anyhow::Result<Self> {
+    pub(crate) fn start(wiring: Wiring, seed: u64) -> anyhow::Result<Self> {
         let yard = Yard::new("");
         let names: Vec<String> = (1..=WORKERS).map(|number| format!("w{number}")).collect();
         let mut hashes = String::new();
@@ -55,8 +70,13 @@ impl Fleet {
         yard.write("master.toml", &configuration(&yard, &address, &names)?);
         let mut stations = Vec::new();
         for name in names {
-            yard.write(&format!("{name}.toml"), &worker_configuration(&name, &address));
-            stations.push(Station { name, daemon: None });
+            let proxy = match wiring {
+                Wiring::Direct => None,
+                Wiring::Proxied => Some(Proxy::start(&address, seed).context("start a proxy")?),
+            };
+            let master = proxy.as_ref().map_or(address.as_str(), Proxy::address);
+            yard.write(&format!("{name}.toml"), &worker_configuration(&name, master));
+            stations.push(Station { name, daemon: None, proxy, half_open_until: None });
         }
         let times = Times::default();
         let mut fleet = Self { yard, master: None, stations, ended: Vec::new(), times };
@@ -75,7 +95,7 @@ impl Fleet {
         }
         let begun = Instant::now();
         let mut daemon = self.yard.start_master();
-        let attached = self.stations.iter().filter(|station| station.daemon.is_some());
+        let attached = self.stations.iter().filter(|station| station.is_reachable());
         for station in attached {
             daemon.wait_for(&format!("worker {} attached", station.name));
         }
@@ -91,6 +111,8 @@ impl Fleet {
         let begun = Instant::now();
         let configuration = format!("{}.toml", self.stations[index].name);
         let mut daemon = self.yard.start_worker_of(&configuration);
+        // A new process has a new connection.
+        self.stations[index].half_open_until = None;
         if self.master.is_some() {
             daemon.wait_for("attached");
             self.times.adoption = self.times.adoption.max(begun.elapsed());
@@ -156,6 +178,25 @@ impl Fleet {
         self.stations[index].daemon.as_ref().map(Daemon::pid)
     }
 
+    pub(crate) fn proxy(&self, index: usize) -> Option<&Proxy> {
+        self.stations[index].proxy.as_ref()
+    }
+
+    /// Closes one side of a worker's connection. Where it is the master's, the worker learns of it
+    /// from the silence; that is not done while another one has not.
+    pub(crate) fn half_open(&mut self, index: usize, closed: Side) {
+        let is_deaf = self.stations.iter().any(|station| !station.is_reachable());
+        let station = &mut self.stations[index];
+        let Some(proxy) = &station.proxy else { return };
+        if closed == Side::Master {
+            if is_deaf {
+                return proxy.cut();
+            }
+            station.half_open_until = Some(Instant::now() + TO_NOTICE);
+        }
+        proxy.half_open(closed);
+    }
+
     /// Returns the living shims of all workers, each with its command, in a stable order.
     pub(crate) fn shims(&self) -> BTreeMap<String, Pid> {
         let of = |station: &Station| self.yard.shims_of(&station.name);
@@ -172,8 +213,13 @@ impl Fleet {
         self.stations.iter().map(count).sum()
     }
 
-    /// Starts whatever does not run.
+    /// Starts whatever does not run and lets every byte through.
     pub(crate) fn heal(&mut self) {
+        for station in &self.stations {
+            if let Some(proxy) = &station.proxy {
+                proxy.heal();
+            }
+        }
         self.start_master();
         for index in 0..self.stations.len() {
             self.start_worker(index);
@@ -196,6 +242,13 @@ impl Fleet {
             let is_idle = self.spooled() == 0 && crate::evidence::open_ends(&self.yard) == 0;
             (is_idle || begun.elapsed() > patience).then_some(is_idle)
         })
+    }
+}
+
+impl Station {
+    fn is_reachable(&self) -> bool {
+        let is_deaf = self.half_open_until.is_some_and(|until| Instant::now() < until);
+        self.daemon.is_some() && !is_deaf
     }
 }
 

@@ -9,6 +9,7 @@ mod evidence;
 mod fault;
 mod fleet;
 mod job;
+mod proxy;
 mod run;
 mod sabotage;
 mod tree;
@@ -34,7 +35,7 @@ struct Arguments {
     #[arg(long, default_value_t = 150)]
     cycles: u64,
     /// What to break.
-    #[arg(long, value_delimiter = ',', default_value = "master,worker,shim,client")]
+    #[arg(long, value_delimiter = ',', default_value = "master,worker,shim,net,client")]
     faults: Vec<Family>,
     /// End with one line of JSON.
     #[arg(long)]

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::cycle::{Cycle, Scene};
 use crate::evidence::{self, Evidence};
-use crate::fleet::Fleet;
+use crate::fault::Family;
+use crate::fleet::{Fleet, Wiring};
 use crate::verdict::{self, Finding, Kind};
 use crate::{Arguments, sabotage, say};
 
@@ -23,7 +24,9 @@ const WORD: Duration = Duration::from_secs(10);
 /// Plays the cycles, then compares everything that is left.
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
-    let fleet = Fleet::start().context("start master and workers")?;
+    let families = &arguments.faults;
+    let wiring = if families.contains(&Family::Net) { Wiring::Proxied } else { Wiring::Direct };
+    let fleet = Fleet::start(wiring, arguments.seed).context("start master and workers")?;
     let mut scene = Scene::new(fleet)?;
     play(&mut scene, arguments)?;
     scene.settle(TO_SETTLE)?;
