@@ -19,6 +19,31 @@ pub fn execute(database: &Path, statement: &'static str) {
     });
 }
 
+/// An SQLite database on which nobody else can write.
+#[derive(Debug)]
+pub struct Held {
+    _connection: sqlx::SqliteConnection,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Held {
+    /// Begins a transaction that keeps writers away until this is dropped.
+    ///
+    /// # Panics
+    /// When the database cannot be had.
+    pub fn new(database: &Path) -> Self {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build().expect("make a runtime");
+        let connection = runtime.block_on(async {
+            let options = SqliteConnectOptions::new().filename(database);
+            let mut connection = options.connect().await.expect("open the database");
+            connection.execute("BEGIN IMMEDIATE").await.expect("begin a transaction");
+            connection
+        });
+        Self { _connection: connection, _runtime: runtime }
+    }
+}
+
 /// A new database on the PostgreSQL server of this test run.
 #[derive(Debug)]
 pub struct Postgres {

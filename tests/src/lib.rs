@@ -15,7 +15,7 @@ mod yard;
 
 pub use binaries::{Binary, binary};
 pub use daemon::Daemon;
-pub use database::{Postgres, execute};
+pub use database::{Held, Postgres, execute};
 pub use process::{Finished, finish, free_address, wait_until};
 pub use raw::Raw;
 pub use repository::Repository;

@@ -11,6 +11,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::time::Duration;
 
 use config::{Name, SourceFile};
 use engine::Identity;
@@ -31,6 +32,10 @@ use crate::store::lock::{Lock, LockError};
 use crate::store::{self, RevisionFile, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::worker_port::{self, TokenFile, TokenFileError};
+
+/// For the doors to close and for what they let in to be committed. An administrator waits two
+/// seconds, the end of the process included.
+const LAST_WORK: Duration = Duration::from_millis(1_500);
 
 /// Why the master did not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +101,18 @@ pub(crate) async fn run(
         Err(error) => Err(error),
     };
     info!("stopping; commands go on without this master");
+    // Whichever branch wins, nothing else is left to do; what is cut off is as after a kill.
+    tokio::select! {
+        () = close(yard, &doors, &heart) => {}
+        () = tokio::time::sleep(LAST_WORK) => warn!("some work did not end in time"),
+        _ = terminate.recv() => warn!("stopping at once on a second signal"),
+        _ = interrupt.recv() => warn!("stopping at once on a second signal"),
+    }
+    outcome
+}
+
+/// Closes the doors, then commits what they let in, then closes the database.
+async fn close(yard: Yard, doors: &Tasks, heart: &Tasks) {
     doors.shutdown().await;
     heart.shutdown().await;
     let Yard { store, core, shelf, .. } = yard;
@@ -103,7 +120,6 @@ pub(crate) async fn run(
     if let Some(store) = Arc::into_inner(store) {
         store.close().await;
     }
-    outcome
 }
 
 /// Makes a folder that only this user can look into.

@@ -10,5 +10,6 @@ mod launch;
 mod postgresql;
 mod restart;
 mod slots;
+mod stopping;
 mod submit;
 mod worker;

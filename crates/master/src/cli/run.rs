@@ -31,6 +31,8 @@ pub(super) fn main(configuration: &Path) -> ExitCode {
         }
     };
     let ended = runtime.block_on(daemon::run(configuration, reading.files));
+    // Blocking work that still runs, such as the sealing of a log, is begun again at the next start.
+    runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -95,11 +95,20 @@ fn run(prepared: Prepared) -> anyhow::Result<()> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(THREADS).enable_all().build().context("start threads")?;
     let outcome = runtime.block_on(serve(prepared));
-    runtime.shutdown_timeout(LAST_WORK);
-    outcome
+    match outcome {
+        Ok(Stopped::AtOnce) => runtime.shutdown_background(),
+        Ok(Stopped::InOrder) | Err(_) => runtime.shutdown_timeout(LAST_WORK),
+    }
+    outcome.map(|_stopped| ())
 }
 
-async fn serve(prepared: Prepared) -> anyhow::Result<()> {
+/// How much time is left for blocking work.
+enum Stopped {
+    InOrder,
+    AtOnce,
+}
+
+async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
     let Prepared { settings, spool, spawners, workshop, recovered } = prepared;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
@@ -154,9 +163,16 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         }
         break;
     }
-    if tokio::time::timeout(LAST_TASKS, tasks.finish()).await.is_err() {
-        warn!("some tasks did not end in time");
-    }
+    // Whichever branch wins, nothing else is left to do; what is cut off is as after a kill.
+    let stopped = tokio::select! {
+        () = tasks.finish() => Stopped::InOrder,
+        () = tokio::time::sleep(LAST_TASKS) => {
+            warn!("some tasks did not end in time");
+            Stopped::InOrder
+        }
+        _ = terminate.recv() => Stopped::AtOnce,
+        _ = interrupt.recv() => Stopped::AtOnce,
+    };
     info!("worker stopped");
-    Ok(())
+    Ok(stopped)
 }
