@@ -301,3 +301,20 @@ steps = [{ name = "none", command = ["no-such-program", "x"] }]
     assert!(finished.err().contains("no-such-program"), "{}", finished.err());
     assert_eq!(finished.err().lines().count(), 1, "{}", finished.err());
 }
+
+#[test]
+fn a_long_connection_does_not_keep_the_logs_of_its_commands_open() {
+    let mut yard = Yard::new(ONE);
+    let master = yard.start_master();
+    let _worker = yard.start_worker("");
+    for _ in 0..20 {
+        assert_eq!(yard.changeport(&["run", "env"]).code(), 0);
+    }
+    let folder = format!("/proc/{}/fd", master.pid().as_raw_nonzero());
+    wait_until("an end of all logs", || {
+        let files = fs::read_dir(&folder).expect("the master runs").flatten();
+        let targets = files.filter_map(|file| fs::read_link(file.path()).ok());
+        let logs = targets.filter(|target| target.to_string_lossy().contains("/master/logs/"));
+        (logs.count() == 0).then_some(())
+    });
+}

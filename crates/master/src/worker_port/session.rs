@@ -1,8 +1,8 @@
 //! One worker's connection: handshake, attach, then reports and log bytes in, orders out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -61,6 +61,7 @@ pub(super) async fn run(
         replies,
         allowed: BTreeSet::new(),
         streams: BTreeMap::new(),
+        last_stream: 0,
     };
     let orders = session.attach(&mut frames, family).await?;
     let outcome = tokio::select! {
@@ -143,10 +144,11 @@ async fn next_frame(frames: &mut Frames) -> anyhow::Result<Frame> {
         .map_err(Into::into)
 }
 
-/// A log stream the worker opened.
+/// A log stream the worker opened. It must not keep a log alive that was sealed meanwhile: a
+/// connection lasts for months, and has a stream for each of its commands.
 struct Incoming {
     command: CommandId,
-    log: Arc<LiveLog>,
+    log: Weak<LiveLog>,
     offset: u64,
 }
 
@@ -158,6 +160,8 @@ struct Session {
     /// Commands this worker was given; it may speak of no others.
     allowed: BTreeSet<CommandId>,
     streams: BTreeMap<u32, Incoming>,
+    /// The highest stream that was opened; those below may be done.
+    last_stream: u32,
 }
 
 impl Session {
@@ -259,27 +263,33 @@ impl Session {
             // It may have been started on this very connection.
             self.allow_known().await?;
         }
-        if open.stream.is_multiple_of(2) || self.streams.contains_key(&open.stream) {
+        if open.stream.is_multiple_of(2) || open.stream <= self.last_stream {
             bail!("stream {} is not the worker's to open", open.stream);
         }
         if !self.allowed.contains(&command) {
             bail!("a log for command {command}, which this worker was not given");
         }
-        let log = self.parts.shelf.live(command)?;
+        let log = Arc::downgrade(&self.parts.shelf.live(command)?);
+        self.streams.retain(|_, incoming| incoming.log.strong_count() > 0);
         self.streams.insert(open.stream, Incoming { command, log, offset: open.offset });
+        self.last_stream = open.stream;
         Ok(())
     }
 
     async fn stream_data(&mut self, data: &StreamData) -> anyhow::Result<()> {
-        let Some(incoming) = self.streams.get_mut(&data.stream) else {
+        if data.stream.is_multiple_of(2) || data.stream > self.last_stream {
             bail!("data for stream {}, which is not open", data.stream);
-        };
+        }
         let records = data.bytes.as_ref();
-        incoming
-            .log
-            .append(incoming.offset, records)
-            .with_context(|| format!("keep the log of command {}", incoming.command))?;
-        incoming.offset += records.len() as u64;
+        let incoming = self.streams.get_mut(&data.stream);
+        // A log that was sealed is complete: nothing more of it is wanted.
+        if let Some(incoming) = incoming
+            && let Some(log) = incoming.log.upgrade()
+        {
+            log.append(incoming.offset, records)
+                .with_context(|| format!("keep the log of command {}", incoming.command))?;
+            incoming.offset += records.len() as u64;
+        }
         self.reply(&StreamCredit { stream: data.stream, bytes: records.len() as u64 }).await
     }
 }
