@@ -1,7 +1,9 @@
 //! Completes logs: waits for their last byte, seals, tells the store, then the engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use attempt::CommandId;
 use engine::Event;
 use tokio::sync::mpsc;
@@ -12,6 +14,8 @@ use crate::core::Core;
 use crate::store::{LogRow, Store};
 use crate::tasks::Tasks;
 
+/// Before a log that could not be sealed is tried again.
+const PAUSE: Duration = Duration::from_secs(2);
 /// Seals that wait for the keeper before the engine's loop has to.
 pub const SEALS_QUEUE: usize = 4_096;
 
@@ -45,43 +49,47 @@ impl Keeper {
         }
     }
 
+    /// Completes a log, however often it takes: a full disk has room again some time.
     async fn complete(&self, command: CommandId, log_bytes: u64) {
-        let live = match self.shelf.live(command) {
-            Ok(live) => live,
-            Err(problem) => {
-                return error!("{problem:#}: free space or repair the disk, then restart");
+        let mut was_said = false;
+        while let Err(problem) = self.try_complete(command, log_bytes).await {
+            if !was_said {
+                error!(
+                    command.id = %command,
+                    "{problem:#}: free space or repair the disk; it is tried again until then"
+                );
+                was_said = true;
             }
-        };
-        let mut length = live.watch();
-        if length.wait_for(|length| *length >= log_bytes).await.is_err() {
-            return;
-        }
-        let shelf = self.shelf.clone();
-        let sealed = tokio::task::spawn_blocking(move || shelf.seal(command)).await;
-        let row = match sealed {
-            Ok(Ok(sealed)) => sealed,
-            Ok(Err(problem)) => return error!("{problem:#}: the log stays in its living form"),
-            Err(problem) => return error!("sealing did not finish: {problem}"),
-        };
-        if let Some(sealed) = row {
-            let row = LogRow {
-                command,
-                record_bytes: sealed.bytes,
-                sealed_path: Shelf::sealed_name(command),
-                sealed_bytes: sealed.size_bytes,
-                sha256: sealed.sha256,
-                out_bytes: sealed.out.bytes,
-                err_bytes: sealed.err.bytes,
-                out_lines: sealed.out.lines,
-                err_lines: sealed.err.lines,
-                sealed_us: crate::clock::wall_us(),
-            };
-            if let Err(problem) = self.store.log_put(&[row]).await {
-                return error!("note the sealed log: {problem:#}");
-            }
+            tokio::time::sleep(PAUSE).await;
         }
         self.shelf.retire(command);
         self.tell(command).await;
+    }
+
+    async fn try_complete(&self, command: CommandId, log_bytes: u64) -> anyhow::Result<()> {
+        let Some(live) = self.shelf.live(command)? else {
+            // A start of the master came between the seal and the engine's knowing of it.
+            return Ok(());
+        };
+        let mut length = live.watch();
+        drop(live);
+        length.wait_for(|length| *length >= log_bytes).await.context("wait for a log")?;
+        let shelf = self.shelf.clone();
+        let sealed = tokio::task::spawn_blocking(move || shelf.seal(command)).await;
+        let Some(sealed) = sealed.context("seal a log")?? else { return Ok(()) };
+        let row = LogRow {
+            command,
+            record_bytes: sealed.bytes,
+            sealed_path: Shelf::sealed_name(command),
+            sealed_bytes: sealed.size_bytes,
+            sha256: sealed.sha256,
+            out_bytes: sealed.out.bytes,
+            err_bytes: sealed.err.bytes,
+            out_lines: sealed.out.lines,
+            err_lines: sealed.err.lines,
+            sealed_us: crate::clock::wall_us(),
+        };
+        self.store.log_put(&[row]).await.context("note the sealed log")
     }
 
     async fn tell(&self, command: CommandId) {

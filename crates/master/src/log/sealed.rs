@@ -43,6 +43,11 @@ impl SealedLog {
         Ok(Self { file, index, frames_end })
     }
 
+    /// Returns the length of the record stream.
+    pub fn bytes(&self) -> u64 {
+        self.index.bytes
+    }
+
     /// Reads whole records from `offset` to the end of its frame.
     ///
     /// # Errors

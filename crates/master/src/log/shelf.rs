@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attempt::CommandId;
 use tokio::sync::watch;
@@ -46,23 +46,35 @@ impl Shelf {
         })
     }
 
+<<<<<<< HEAD
     /// Returns the living log of a command, making it where there is none; its file comes with
     /// its first byte.
+=======
+    /// Returns the living log of a command, making it where there is none; `None` where the log
+    /// was sealed and its living form is gone.
+>>>>>>> 50246be (log: what was sealed is not asked for again, and a failed seal is tried again)
     ///
     /// # Errors
     /// When its file cannot be opened.
-    pub fn live(&self, command: CommandId) -> Result<Arc<LiveLog>, ShelfError> {
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn live(&self, command: CommandId) -> Result<Option<Arc<LiveLog>>, ShelfError> {
+        let mut live = self.lock();
         if let Some(log) = live.get(&command) {
-            return Ok(log.clone());
+            return Ok(Some(log.clone()));
         }
         let path = self.live_path(command);
+        if !path.exists() && self.sealed_path(command).exists() {
+            return Ok(None);
+        }
         let log = LiveLog::open(&path).map_err(|source| ShelfError::Open { path, source })?;
         let log = Arc::new(log);
         live.insert(command, log.clone());
+<<<<<<< HEAD
         drop(live);
         self.births.send_replace(());
         Ok(log)
+=======
+        Ok(Some(log))
+>>>>>>> 50246be (log: what was sealed is not asked for again, and a failed seal is tried again)
     }
 
     /// Waits until a command has a living log.
@@ -76,10 +88,17 @@ impl Shelf {
     /// # Errors
     /// When the file cannot be opened.
     pub fn position(&self, command: CommandId) -> Result<u64, ShelfError> {
-        if !self.has_live(command) && !self.live_path(command).exists() {
+        if self.has_none(command) {
             return Ok(0);
         }
-        Ok(self.live(command)?.length())
+        match self.live(command)? {
+            Some(log) => Ok(log.length()),
+            None => {
+                let path = self.sealed_path(command);
+                let sealed = SealedLog::open(&path);
+                Ok(sealed.map_err(|source| ShelfError::Open { path, source })?.bytes())
+            }
+        }
     }
 
     /// Seals a finished log. An empty one leaves no file.
@@ -87,20 +106,25 @@ impl Shelf {
     /// # Errors
     /// When reading or writing fails; the living log is untouched then.
     pub fn seal(&self, command: CommandId) -> Result<Option<Sealed>, ShelfError> {
-        let target = self.sealed_path(command);
-        if !self.has_live(command) && !self.live_path(command).exists() {
+        if self.has_none(command) {
             return Ok(None);
         }
-        let live = self.live(command)?;
+        let Some(live) = self.live(command)? else { return Ok(None) };
         if live.length() == 0 {
             return Ok(None);
         }
-        Ok(Some(seal::seal(&live, &target)?))
+        Ok(Some(seal::seal(&live, &self.sealed_path(command))?))
     }
 
     /// Lets go of the living form once the database knows the sealed one.
     pub fn retire(&self, command: CommandId) {
+<<<<<<< HEAD
         self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&command);
+=======
+        // Held until the file is gone, or somebody could open it in between.
+        let mut live = self.lock();
+        let was_live = live.remove(&command).is_some();
+>>>>>>> 50246be (log: what was sealed is not asked for again, and a failed seal is tried again)
         let path = self.live_path(command);
         if let Err(error) = fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
@@ -118,13 +142,23 @@ impl Shelf {
         match SealedLog::open(&sealed) {
             Ok(log) => Ok(LogReader::Sealed(Arc::new(log))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.has_live(command) || self.live_path(command).exists() {
-                    return Ok(LogReader::Live(self.live(command)?));
+                if self.has_none(command) {
+                    return Ok(LogReader::Absent);
                 }
-                Ok(LogReader::Absent)
+                match self.live(command)? {
+                    Some(log) => Ok(LogReader::Live(log)),
+                    // It was sealed while we looked.
+                    None => self.sealed_reader(command),
+                }
             }
             Err(source) => Err(ShelfError::Open { path: sealed, source }),
         }
+    }
+
+    fn sealed_reader(&self, command: CommandId) -> Result<LogReader, ShelfError> {
+        let path = self.sealed_path(command);
+        let log = SealedLog::open(&path).map_err(|source| ShelfError::Open { path, source })?;
+        Ok(LogReader::Sealed(Arc::new(log)))
     }
 
     /// Returns the file name of a sealed log.
@@ -132,8 +166,15 @@ impl Shelf {
         format!("{command}.logz")
     }
 
-    fn has_live(&self, command: CommandId) -> bool {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&command)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<CommandId, Arc<LiveLog>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether nothing was ever written for a command.
+    fn has_none(&self, command: CommandId) -> bool {
+        !self.lock().contains_key(&command)
+            && !self.live_path(command).exists()
+            && !self.sealed_path(command).exists()
     }
 
     fn live_path(&self, command: CommandId) -> PathBuf {
@@ -178,6 +219,7 @@ impl LogReader {
 
 #[cfg(test)]
 mod tests {
+<<<<<<< HEAD
     use std::task::{Context, Waker};
 
     use proto::record;
@@ -221,5 +263,36 @@ mod tests {
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         shelf.live(COMMAND).unwrap();
         waiting.await;
+=======
+    use super::*;
+    use proto::record::{self, Channel};
+
+    const COMMAND: CommandId = CommandId { incarnation: 1, counter: 2 };
+
+    fn records() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        record::append(&mut bytes, Channel::Out, 1, b"hello");
+        bytes
+    }
+
+    #[test]
+    fn a_log_that_was_sealed_is_not_asked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(folder.path()).unwrap();
+        assert_eq!(shelf.position(COMMAND).unwrap(), 0);
+        let live = shelf.live(COMMAND).unwrap().expect("nothing is sealed yet");
+        live.append(0, &records()).unwrap();
+        shelf.seal(COMMAND).unwrap().expect("it is not empty");
+        assert!(shelf.live(COMMAND).unwrap().is_some(), "the database does not know yet");
+        shelf.retire(COMMAND);
+        let whole = records().len() as u64;
+        for shelf in [shelf, Shelf::open(folder.path()).unwrap()] {
+            assert_eq!(shelf.position(COMMAND).unwrap(), whole);
+            assert!(shelf.live(COMMAND).unwrap().is_none());
+            assert!(shelf.seal(COMMAND).unwrap().is_none());
+            assert!(matches!(shelf.reader(COMMAND).unwrap(), LogReader::Sealed(_)));
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+>>>>>>> 50246be (log: what was sealed is not asked for again, and a failed seal is tried again)
     }
 }

@@ -269,7 +269,8 @@ impl Session {
         if !self.allowed.contains(&command) {
             bail!("a log for command {command}, which this worker was not given");
         }
-        let log = Arc::downgrade(&self.parts.shelf.live(command)?);
+        let live = self.parts.shelf.live(command)?;
+        let log = live.as_ref().map(Arc::downgrade).unwrap_or_default();
         self.streams.retain(|_, incoming| incoming.log.strong_count() > 0);
         self.streams.insert(open.stream, Incoming { command, log, offset: open.offset });
         self.last_stream = open.stream;
