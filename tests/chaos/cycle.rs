@@ -9,6 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::callers::Callers;
 use crate::dice::Dice;
+use crate::evidence::Kill;
 use crate::fault::{Family, Fault};
 use crate::fleet::Fleet;
 use crate::job::Launch;
@@ -57,8 +58,8 @@ impl Cycle {
 pub(crate) struct Scene {
     pub(crate) fleet: Fleet,
     pub(crate) callers: Callers,
-    /// Commands whose shims were killed, and when, in µs since 1970.
-    pub(crate) killed: BTreeMap<String, i64>,
+    /// Commands whose shims were killed.
+    pub(crate) killed: BTreeMap<String, Kill>,
     /// What went wrong in front of our eyes.
     pub(crate) seen: Vec<String>,
     /// From the kill of a shim until its whole tree was gone.
@@ -195,12 +196,13 @@ impl Scene {
     fn kill_shim(&mut self, nth: u64) -> anyhow::Result<()> {
         let found = self.find(|scene| nth_of(scene.fleet.shims(), nth));
         let Some((command, shim)) = found else { return Ok(()) };
+        let is_whole = self.fleet.is_whole();
         let at_us = wall_us();
         if kill_process(shim, Signal::KILL).is_err() {
             // It had ended by itself.
             return Ok(());
         }
-        self.killed.insert(command.clone(), at_us);
+        self.killed.insert(command.clone(), Kill { at_us, is_whole });
         match tree::await_end(&command, TREE_PATIENCE) {
             Some(took) => self.slowest_tree = self.slowest_tree.max(took),
             None => self.seen.push(format!("processes of command {command} outlive their shim")),

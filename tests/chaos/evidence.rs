@@ -28,10 +28,19 @@ pub(crate) struct Evidence {
     pub(crate) witnesses: BTreeMap<String, Witness>,
     /// Commands that found a witness of their own.
     pub(crate) twice: Vec<String>,
-    /// Commands whose shim we killed, and when, in µs since 1970.
-    pub(crate) killed: BTreeMap<String, i64>,
+    /// Commands whose shim we killed.
+    pub(crate) killed: BTreeMap<String, Kill>,
     /// What the daemons' logs say of panics.
     pub(crate) panics: Vec<String>,
+}
+
+/// The kill of a shim.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kill {
+    /// In µs since 1970.
+    pub(crate) at_us: i64,
+    /// Its worker was attached, so that the master could know of it at once.
+    pub(crate) is_whole: bool,
 }
 
 /// A row of the database.

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use e2e::{Daemon, Yard, free_address, wait_until};
+use e2e::{Daemon, Yard, finish, free_address, wait_until};
 use rustix::process::{Pid, Signal};
+use serde_json::Value;
 
 use crate::proxy::{Proxy, Side};
 
@@ -170,6 +171,16 @@ impl Fleet {
         Ok(folder)
     }
 
+    /// Returns the daemons that run, in a stable order.
+    pub(crate) fn daemons(&self) -> Vec<(String, Pid)> {
+        let master = self.master.iter().map(|daemon| ("master".to_owned(), daemon.pid()));
+        let workers = self
+            .stations
+            .iter()
+            .filter_map(|station| Some((station.name.clone(), station.daemon.as_ref()?.pid())));
+        master.chain(workers).collect()
+    }
+
     pub(crate) fn master_pid(&self) -> Option<Pid> {
         self.master.as_ref().map(Daemon::pid)
     }
@@ -201,6 +212,11 @@ impl Fleet {
     pub(crate) fn shims(&self) -> BTreeMap<String, Pid> {
         let of = |station: &Station| self.yard.shims_of(&station.name);
         self.stations.iter().flat_map(of).map(|(pid, command)| (command, pid)).collect()
+    }
+
+    /// Says whether every worker is attached, as far as it knows itself.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.master.is_some() && self.stations.iter().all(|station| station.is_attached(&self.yard))
     }
 
     /// Returns how many commands are in the spools.
@@ -249,6 +265,14 @@ impl Station {
     fn is_reachable(&self) -> bool {
         let is_deaf = self.half_open_until.is_some_and(|until| Instant::now() < until);
         self.daemon.is_some() && !is_deaf
+    }
+
+    fn is_attached(&self, yard: &Yard) -> bool {
+        let mut command = yard.bare_worker_command();
+        let status = command.arg("--config").arg(yard.path(&format!("{}.toml", self.name)));
+        let status = finish(status.args(["status", "--json"]));
+        let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+        self.is_reachable() && status["master"]["state"] == "attached"
     }
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask chaos`: a master, three workers and clients under seeded faults, and a check that
 //! nothing was lost, ran twice, ended wrongly or has a hole in its log.
 
+mod baseline;
 mod callers;
 mod command;
 mod cycle;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::json;
 
+use crate::baseline::Baseline;
 use crate::cycle::{Cycle, Scene};
 use crate::evidence::{self, Evidence};
 use crate::fault::Family;
@@ -16,6 +17,10 @@ use crate::{Arguments, sabotage, say};
 
 /// For everything to end after the last fault.
 const TO_SETTLE: Duration = Duration::from_secs(50);
+/// For a daemon to end after SIGTERM.
+const TO_STOP: Duration = Duration::from_secs(2);
+/// For the processes and the place of a command after its shim was killed.
+const TO_RELEASE: Duration = Duration::from_secs(1);
 /// How many violations are written out.
 const MOST_SHOWN: usize = 40;
 /// Between two words about the progress.
@@ -27,17 +32,20 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let families = &arguments.faults;
     let wiring = if families.contains(&Family::Net) { Wiring::Proxied } else { Wiring::Direct };
     let fleet = Fleet::start(wiring, arguments.seed).context("start master and workers")?;
+    let baseline = Baseline::take(&fleet);
     let mut scene = Scene::new(fleet)?;
     play(&mut scene, arguments)?;
     scene.settle(TO_SETTLE)?;
+    let left = baseline.left_in(&scene.fleet);
     scene.fleet.end();
     if let Some(what) = arguments.sabotage {
         sabotage::spoil(&scene.fleet.yard, what).context("spoil what the run left")?;
     }
     let evidence = gather(&mut scene)?;
     let mut findings = verdict::judge(&evidence);
-    let seen = scene.seen.drain(..).map(|what| Finding { kind: Kind::Lost, what });
-    findings.extend(seen);
+    findings.extend(scene.seen.drain(..).map(|what| Finding { kind: Kind::Lost, what }));
+    findings.extend(left.into_iter().map(|what| Finding { kind: Kind::Left, what }));
+    findings.extend(late(&scene, &evidence));
     for finding in findings.iter().take(MOST_SHOWN) {
         say(&finding.to_string());
     }
@@ -76,6 +84,30 @@ fn gather(scene: &mut Scene) -> anyhow::Result<Evidence> {
     Ok(evidence)
 }
 
+/// Compares the slowest of each kind with its limit.
+fn late(scene: &Scene, evidence: &Evidence) -> Vec<Finding> {
+    let measured = [
+        ("the end of a daemon after SIGTERM", scene.fleet.times.stop, TO_STOP),
+        ("the end of a tree whose shim was killed", scene.slowest_tree, TO_RELEASE),
+        ("a free place after its shim was killed", slowest_release(evidence), TO_RELEASE),
+    ];
+    let late = measured.into_iter().filter(|(_, took, limit)| took > limit);
+    let finding = |(what, took, limit)| Finding {
+        kind: Kind::Late,
+        what: format!("{what} took {took:?}, the limit is {limit:?}"),
+    };
+    late.map(finding).collect()
+}
+
+/// From the kill of a shim until the database says that its command has ended.
+fn slowest_release(evidence: &Evidence) -> Duration {
+    let took_us = evidence.commands.iter().filter_map(|command| {
+        let kill = evidence.killed.get(&command.id).filter(|kill| kill.is_whole)?;
+        Some(command.ended_us? - kill.at_us)
+    });
+    Duration::from_micros(took_us.max().unwrap_or(0).max(0).cast_unsigned())
+}
+
 fn report(
     arguments: &Arguments,
     scene: &Scene,
@@ -86,10 +118,6 @@ fn report(
     let count = |kind| findings.iter().filter(|finding| finding.kind == kind).count();
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let times = scene.fleet.times;
-    let release_us = evidence
-        .commands
-        .iter()
-        .filter_map(|command| Some(command.ended_us? - evidence.killed.get(&command.id)?));
     let summary = json!({
         "cycles": arguments.cycles,
         "builds": evidence.requests.len(),
@@ -97,10 +125,12 @@ fn report(
         "twice": count(Kind::Twice),
         "wrong": count(Kind::Wrong),
         "gaps": count(Kind::Gap),
+        "left": count(Kind::Left),
+        "late": count(Kind::Late),
         "slowest_adoption_ms": ms(times.adoption),
         "slowest_stop_ms": ms(times.stop),
         "slowest_tree_ms": ms(scene.slowest_tree),
-        "slowest_release_ms": release_us.max().unwrap_or(0) / 1_000,
+        "slowest_release_ms": ms(slowest_release(evidence)),
         "shims_killed": evidence.killed.len(),
         "seed": arguments.seed,
         "seconds": took.as_secs(),

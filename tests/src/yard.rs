@@ -193,6 +193,11 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
         shims
     }
 
+    /// Returns everything that runs in this yard: daemons, supervisors, commands, clients.
+    pub fn processes(&self) -> Vec<Pid> {
+        processes_in(self.folder.path())
+    }
+
     /// Starts the worker, with more keys in its configuration, and waits until it is attached.
     pub fn start_worker(&self, more: &str) -> Daemon {
         self.configure_worker(&format!("max_builds = 8\n{more}"));
@@ -396,19 +401,22 @@ fn supervises(process: &Path, spool: &Path) -> bool {
     leads && locked_in(&Path::new("/proc").join(parent), spool).is_none()
 }
 
-/// Ends every process that mentions the yard's folder: shims, and commands whose working
-/// directory it is.
 fn end_everything_in(folder: &Path) {
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|text| text.parse::<i32>().ok()) else { continue };
-        let Some(pid) = Pid::from_raw(pid) else { continue };
-        if pid != rustix::process::getpid() && belongs_to(&entry.path(), folder) {
-            // It may be gone by now.
-            let _is_gone =
-                rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_err();
-        }
+    for pid in processes_in(folder) {
+        // It may be gone by now.
+        let _is_gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_err();
     }
+}
+
+/// Returns every process that mentions the folder, or has its working directory there, but this.
+fn processes_in(folder: &Path) -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| {
+        let name = entry.file_name();
+        let pid = Pid::from_raw(name.to_str()?.parse::<i32>().ok()?)?;
+        (pid != rustix::process::getpid() && belongs_to(&entry.path(), folder)).then_some(pid)
+    });
+    pids.collect()
 }
 
 fn belongs_to(process: &Path, folder: &Path) -> bool {

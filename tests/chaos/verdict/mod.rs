@@ -21,6 +21,10 @@ pub(crate) enum Kind {
     Wrong,
     /// The log is not what the command wrote.
     Gap,
+    /// Something is there after the run that was not there before it.
+    Left,
+    /// It took longer than promised.
+    Late,
 }
 
 /// A violation, in words.

@@ -1,10 +1,11 @@
 //! The check sees what was doctored, and nothing else.
 
 use super::*;
-use crate::evidence::{Log, Witness};
+use crate::evidence::{Kill, Log, Witness};
 use crate::job::Launch;
 
 const COMMAND: &str = "0a";
+const KILL: Kill = Kill { at_us: 0, is_whole: true };
 
 /// One job with an exit code of 3, told, run and logged as it should be.
 fn clean(app: App) -> Evidence {
@@ -49,7 +50,7 @@ fn lost(app: App) -> Evidence {
     evidence.requests[0].exit_code = Some(74);
     evidence.commands[0] = command(COMMAND, "lost(supervisor)");
     evidence.commands[0].log.out = Came::Beginning;
-    evidence.killed.insert(COMMAND.to_owned(), 1);
+    evidence.killed.insert(COMMAND.to_owned(), KILL);
     evidence.witnesses.get_mut(COMMAND).unwrap().end = None;
     evidence
 }
@@ -117,7 +118,7 @@ fn only_what_is_safe_to_repeat_runs_again_after_a_loss() {
         let mut first = lost(app);
         first.commands[0].id = "09".to_owned();
         evidence.commands.insert(0, first.commands.remove(0));
-        evidence.killed.insert("09".to_owned(), 1);
+        evidence.killed.insert("09".to_owned(), KILL);
         assert_eq!(kinds(&evidence), expected, "{app:?}");
     }
 }
