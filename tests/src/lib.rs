@@ -10,6 +10,7 @@ mod database;
 mod process;
 mod raw;
 mod repository;
+mod volume;
 mod witness;
 mod yard;
 
@@ -19,5 +20,6 @@ pub use database::{Held, Postgres, execute};
 pub use process::{Finished, finish, free_address, wait_until};
 pub use raw::Raw;
 pub use repository::Repository;
+pub use volume::Volume;
 pub use witness::Witnesses;
 pub use yard::{Client, Yard};

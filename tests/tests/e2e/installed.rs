@@ -38,7 +38,7 @@ fn systemd_takes_the_units() {
 }
 
 /// Tells `cargo xtask test`, which counts what was skipped.
-fn note_skip(reason: &str) {
+pub(super) fn note_skip(reason: &str) {
     if let Some(path) = std::env::var_os("YARDMASTER_SKIPS") {
         let file = fs::OpenOptions::new().append(true).create(true).open(path);
         writeln!(file.expect("open the list of skips"), "{reason}").expect("note a skip");

@@ -46,13 +46,8 @@ impl Shelf {
         })
     }
 
-<<<<<<< HEAD
     /// Returns the living log of a command, making it where there is none; its file comes with
-    /// its first byte.
-=======
-    /// Returns the living log of a command, making it where there is none; `None` where the log
-    /// was sealed and its living form is gone.
->>>>>>> 50246be (log: what was sealed is not asked for again, and a failed seal is tried again)
+    /// its first byte. `None` where the log was sealed and its living form is gone.
     ///
     /// # Errors
     /// When its file cannot be opened.
@@ -68,13 +63,9 @@ impl Shelf {
         let log = LiveLog::open(&path).map_err(|source| ShelfError::Open { path, source })?;
         let log = Arc::new(log);
         live.insert(command, log.clone());
-<<<<<<< HEAD
         drop(live);
         self.births.send_replace(());
-        Ok(log)
-=======
         Ok(Some(log))
->>>>>>> 50246be (log: what was sealed is not asked for again, and a failed seal is tried again)
     }
 
     /// Waits until a command has a living log.
@@ -118,13 +109,9 @@ impl Shelf {
 
     /// Lets go of the living form once the database knows the sealed one.
     pub fn retire(&self, command: CommandId) {
-<<<<<<< HEAD
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&command);
-=======
         // Held until the file is gone, or somebody could open it in between.
         let mut live = self.lock();
-        let was_live = live.remove(&command).is_some();
->>>>>>> 50246be (log: what was sealed is not asked for again, and a failed seal is tried again)
+        live.remove(&command);
         let path = self.live_path(command);
         if let Err(error) = fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
@@ -219,20 +206,25 @@ impl LogReader {
 
 #[cfg(test)]
 mod tests {
-<<<<<<< HEAD
     use std::task::{Context, Waker};
 
-    use proto::record;
+    use proto::record::{self, Channel};
 
     use super::*;
 
     const COMMAND: CommandId = CommandId { incarnation: 7, counter: 1 };
 
+    fn records() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        record::append(&mut bytes, Channel::Out, 1, b"hello");
+        bytes
+    }
+
     #[test]
     fn a_command_that_says_nothing_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(folder.path()).unwrap();
-        let log = shelf.live(COMMAND).unwrap();
+        let log = shelf.live(COMMAND).unwrap().expect("nothing is sealed yet");
         assert_eq!((log.length(), log.read_at(0, 10).unwrap()), (0, Vec::new()));
         assert_eq!(shelf.seal(COMMAND).unwrap(), None);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -243,9 +235,11 @@ mod tests {
     #[test]
     fn what_was_appended_is_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let mut records = Vec::new();
-        record::append(&mut records, record::Channel::Out, 1, b"hello");
-        Shelf::open(folder.path()).unwrap().live(COMMAND).unwrap().append(0, &records).unwrap();
+        let records = records();
+        let shelf = Shelf::open(folder.path()).unwrap();
+        let log = shelf.live(COMMAND).unwrap().expect("nothing is sealed yet");
+        log.append(0, &records).unwrap();
+        drop((log, shelf));
         let shelf = Shelf::open(folder.path()).unwrap();
         assert_eq!(shelf.position(COMMAND).unwrap(), records.len() as u64);
         assert_eq!(shelf.reader(COMMAND).unwrap().read_at(0, 100).unwrap(), records);
@@ -263,16 +257,6 @@ mod tests {
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         shelf.live(COMMAND).unwrap();
         waiting.await;
-=======
-    use super::*;
-    use proto::record::{self, Channel};
-
-    const COMMAND: CommandId = CommandId { incarnation: 1, counter: 2 };
-
-    fn records() -> Vec<u8> {
-        let mut bytes = Vec::new();
-        record::append(&mut bytes, Channel::Out, 1, b"hello");
-        bytes
     }
 
     #[test]
@@ -293,6 +277,5 @@ mod tests {
             assert!(matches!(shelf.reader(COMMAND).unwrap(), LogReader::Sealed(_)));
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
->>>>>>> 50246be (log: what was sealed is not asked for again, and a failed seal is tried again)
     }
 }

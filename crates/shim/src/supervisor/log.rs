@@ -1,12 +1,20 @@
 //! Writes the output as records.
+//!
+//! A disk that is full loses nothing: records wait here, the command's pipes are not read
+//! meanwhile, and so it waits, too, until there is room again.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::record::{self, Channel};
 use crate::spool::{OUTPUT, create_new};
 use crate::sys::wall_us;
+
+/// Before a full disk is tried again.
+pub(super) const FULL_PAUSE: Duration = Duration::from_millis(100);
 
 /// The growing output. The file is made with the first byte.
 pub(super) struct Log {
@@ -15,7 +23,10 @@ pub(super) struct Log {
     limit_bytes: Option<u64>,
     kept_bytes: u64,
     dropped_bytes: u64,
-    buffer: Vec<u8>,
+    /// Records that are not in the file yet, or only in part.
+    waiting: Vec<u8>,
+    /// How much of them is.
+    written: usize,
 }
 
 impl Log {
@@ -26,11 +37,17 @@ impl Log {
             limit_bytes,
             kept_bytes: 0,
             dropped_bytes: 0,
-            buffer: Vec::new(),
+            waiting: Vec::new(),
+            written: 0,
         }
     }
 
-    /// Returns the length of the record stream.
+    /// Says whether records wait for room on the disk.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Returns the length of the record stream, as far as it is in the file.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
@@ -52,26 +69,56 @@ impl Log {
         self.write(Channel::System, text.as_bytes())
     }
 
-    /// Completes the output and syncs it.
+    /// Completes the output and syncs it, however long the disk is full.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         if self.dropped_bytes > 0 {
             let dropped = self.dropped_bytes;
             self.write(Channel::Gap, &dropped.to_le_bytes())?;
         }
+        while self.is_stuck() {
+            std::thread::sleep(FULL_PAUSE);
+            self.flush()?;
+        }
         self.file.as_ref().map_or(Ok(()), File::sync_data)
     }
 
     fn write(&mut self, channel: Channel, bytes: &[u8]) -> io::Result<()> {
-        self.buffer.clear();
         for piece in bytes.chunks(record::PAYLOAD_BYTES) {
-            record::append(&mut self.buffer, channel, wall_us(), piece);
+            record::append(&mut self.waiting, channel, wall_us(), piece);
+        }
+        self.flush()
+    }
+
+    /// Writes what waits, as far as there is room for it.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if !self.is_stuck() {
+            return Ok(());
         }
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(create_new(Path::new(OUTPUT))?),
+            none => match create_new(Path::new(OUTPUT)) {
+                Err(error) if is_full(&error) => return Ok(()),
+                made => none.insert(made?),
+            },
         };
-        file.write_all(&self.buffer)?;
-        self.length += self.buffer.len() as u64;
+        while self.written < self.waiting.len() {
+            let at = self.length + self.written as u64;
+            match file.write_at(&self.waiting[self.written..], at) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_full(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.length += self.waiting.len() as u64;
+        self.waiting.clear();
+        self.written = 0;
         Ok(())
     }
+}
+
+/// Says whether there may be room another time.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -23,7 +23,7 @@ use crate::spawner::report;
 use crate::spec::Spec;
 use crate::spool::{BOOT, CONTROL, EXIT, INTENT, SPEC, STARTED, create_new, write_durably};
 use crate::sys::{self, Disposition, boot_id, boot_us, exit_now, start_time, wall_us};
-use log::Log;
+use log::{FULL_PAUSE, Log, is_full};
 use peers::Peers;
 
 /// Becomes the supervisor of the command whose directory this is. Never returns.
@@ -69,7 +69,7 @@ fn supervise(directory: &OwnedFd, events: OwnedFd) -> io::Result<()> {
 /// brought it about.
 fn note_intent() -> io::Result<()> {
     match fs::hard_link(Path::new("..").join(BOOT), INTENT) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !is_full(&error) => {
             // A file system without links.
             create_new(Path::new(INTENT))?.write_all(boot_id().as_bytes())
         }
@@ -111,7 +111,12 @@ fn finish(begun_us: i64, ended: watch::Ended, mut log: Log, peers: &mut Peers) -
         survivors: ended.survivors,
     };
     let file = exit.to_file().map_err(io::Error::other)?;
-    write_durably(Path::new(EXIT), &file)?;
+    loop {
+        match write_durably(Path::new(EXIT), &file) {
+            Err(error) if is_full(&error) => std::thread::sleep(FULL_PAUSE),
+            written => break written?,
+        }
+    }
     peers.tell_exited();
     Ok(())
 }

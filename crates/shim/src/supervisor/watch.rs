@@ -20,6 +20,8 @@ use crate::sys::boot_us;
 
 /// How long pipes may stay open after the tree is gone: only a survivor can hold them.
 const DRAIN_US: i64 = 5_000_000;
+/// Before a full disk is tried again.
+const FULL_PAUSE_US: i64 = 100_000;
 /// Standard input that the command has not read, in bytes.
 const MOST_STDIN_BYTES: usize = 1024 * 1024;
 
@@ -120,6 +122,7 @@ impl Watch<'_> {
 
     fn turn(&mut self, ready: &Ready) -> io::Result<()> {
         let before = self.log.length();
+        self.log.flush()?;
         if ready.status {
             self.read_status();
         }
@@ -131,6 +134,9 @@ impl Watch<'_> {
         }
         if self.log.length() != before {
             self.peers.tell_output(self.log.length());
+        }
+        // A command that waits for room on the disk is not silent.
+        if self.log.length() != before || self.log.is_stuck() {
             let limit = self.spec.silence_timeout_ms;
             self.silence_at = limit.map(|limit| after(boot_us(), limit));
         }
@@ -205,15 +211,18 @@ impl Watch<'_> {
     fn next_deadline(&self) -> Option<i64> {
         // Standard input that could not be written is tried again soon.
         let stdin = (!self.stdin_waiting.is_empty()).then(|| boot_us() + 5_000);
-        [self.kill_at, self.whole_at, self.silence_at, stdin].into_iter().flatten().min()
+        // So is a full disk.
+        let disk = self.log.is_stuck().then(|| boot_us() + FULL_PAUSE_US);
+        [self.kill_at, self.whole_at, self.silence_at, stdin, disk].into_iter().flatten().min()
     }
 
     /// Waits for descriptors until a moment.
     fn wait(&self, until: Option<i64>) -> io::Result<Ready> {
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(8);
         let process = add(&mut fds, Some(&self.process));
-        let out = add(&mut fds, self.out.as_ref());
-        let err = add(&mut fds, self.err.as_ref());
+        let has_room = !self.log.is_stuck();
+        let out = add(&mut fds, self.out.as_ref().filter(|_| has_room));
+        let err = add(&mut fds, self.err.as_ref().filter(|_| has_room));
         let status = add(&mut fds, self.status.as_ref());
         let first_peer = fds.len();
         fds.extend(self.peers.descriptors().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
