@@ -71,7 +71,7 @@ impl Shelf {
     /// Waits until a command has a living log.
     pub async fn born(&self, command: CommandId) {
         let mut births = self.births.subscribe();
-        while !self.has_live(command) && births.changed().await.is_ok() {}
+        while !self.lock().contains_key(&command) && births.changed().await.is_ok() {}
     }
 
     /// Returns how much of a command's log is here; the place from which its worker resumes.
