@@ -189,6 +189,29 @@ fn a_rewritten_branch_is_one_change_and_a_deleted_one_none() {
 }
 
 #[test]
+fn a_branch_may_take_the_place_of_a_folder_of_branches_and_the_other_way_round() {
+    let (mut yard, repository) = yard_with_repository("");
+    repository.git(["switch", "--quiet", "--create", "x"]);
+    repository.push();
+    let _master = yard.start_master();
+    let _worker = yard.start_worker("");
+    wait_until_polled(&yard);
+    repository.git(["push", "--quiet", "origin", ":x"]);
+    repository.git(["branch", "--quiet", "--move", "x", "x/y"]);
+    let below = repository.commit("below", "below");
+    repository.push();
+    assert_eq!(yard.results("show", 1), ["SUCCESS"]);
+    assert_eq!(shown_head(&yard, 1), ("x/y".to_owned(), below));
+    repository.git(["push", "--quiet", "origin", ":x/y"]);
+    repository.git(["branch", "--quiet", "--move", "x/y", "x"]);
+    repository.git(["reset", "--quiet", "--hard", "main"]);
+    let above = repository.commit("above", "above");
+    repository.push();
+    assert_eq!(yard.results("show", 2), ["SUCCESS"; 2]);
+    assert_eq!(shown_head(&yard, 2), ("x".to_owned(), above));
+}
+
+#[test]
 fn remotes_that_prove_nothing_or_run_commands_are_refused_before_anything_starts() {
     let yard = Yard::new("");
     let urls = [

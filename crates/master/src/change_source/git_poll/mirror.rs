@@ -45,14 +45,15 @@ impl Mirror {
         Ok(heads)
     }
 
-    /// Fetches branches and returns the heads they really had by then.
+    /// Fetches branches and returns the heads they really had by then. Of other branches only
+    /// those in `remote` are kept.
     ///
     /// After a failure the mirror is mended, for the next round.
-    pub(super) async fn fetch(&self, branches: &[&str]) -> Result<Heads, GitError> {
+    pub(super) async fn fetch(&self, branches: &[&str], remote: &Heads) -> Result<Heads, GitError> {
         if !self.folder.join("HEAD").exists() {
             self.init().await?;
         }
-        let fetched = self.try_fetch(branches).await;
+        let fetched = self.forget_and_fetch(branches, remote).await;
         if fetched.is_err() {
             self.mend().await?;
         }
@@ -71,6 +72,30 @@ impl Mirror {
         lock::remove_all(&self.folder)
             .map_err(|source| GitError::Mend { path: self.folder.clone(), source })?;
         self.init().await
+    }
+
+    async fn forget_and_fetch(&self, branches: &[&str], remote: &Heads) -> Result<Heads, GitError> {
+        self.forget_gone(remote).await?;
+        self.try_fetch(branches).await
+    }
+
+    /// Removes the heads of branches that are gone: while `x` is there, git cannot make `x/y`.
+    async fn forget_gone(&self, remote: &Heads) -> Result<(), GitError> {
+        let arguments = ["for-each-ref", "--format=%(refname)", PREFIX];
+        let out = self.git.run(Some(&self.folder), &arguments, b"").await?;
+        let mut orders = Vec::new();
+        for reference in out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let branch = reference.strip_prefix(PREFIX.as_bytes());
+            let branch = branch.and_then(|name| std::str::from_utf8(name).ok());
+            if !branch.is_some_and(|name| remote.contains_key(name)) {
+                orders.extend([b"delete ", reference, b"\0\0"].concat());
+            }
+        }
+        if orders.is_empty() {
+            return Ok(());
+        }
+        let arguments = ["update-ref", "-z", "--stdin"];
+        self.git.run(Some(&self.folder), &arguments, &orders).await.map(drop)
     }
 
     async fn try_fetch(&self, branches: &[&str]) -> Result<Heads, GitError> {

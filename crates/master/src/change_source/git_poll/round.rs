@@ -41,7 +41,7 @@ pub(super) async fn look(
     found.deleted.extend(committed.keys().filter(|branch| !remote.contains_key(*branch)).cloned());
     found.heads = remote.clone();
     if !moved.is_empty() {
-        found.heads.extend(mirror.fetch(&moved).await?);
+        found.heads.extend(mirror.fetch(&moved, &remote).await?);
     }
     for branch in moved {
         read_branch(source, mirror, committed, branch, &mut found).await?;
