@@ -335,3 +335,24 @@ fn variables_of_git_do_not_lead_it_astray() {
     assert_eq!(rig.file(), "one");
     assert!(!desk.join("x").exists());
 }
+
+#[test]
+fn a_checkout_is_repacked_when_much_has_piled_up() {
+    let rig = Rig::new();
+    rig.good(&["--mode", "incremental", "--branch", "main"]);
+    let objects = rig.work().join(".git/objects");
+    let packs = || {
+        let files = fs::read_dir(objects.join("pack")).unwrap().flatten();
+        files.filter(|file| file.path().extension().is_some_and(|word| word == "pack")).count()
+    };
+    for (name, value) in [("fetch.unpackLimit", "1"), ("gc.autoPackLimit", "1")] {
+        rig.git_in(&rig.work(), &["config", name, value]);
+    }
+    rig.commit("two");
+    rig.good(&["--mode", "incremental", "--branch", "main"]);
+    assert_eq!(packs(), 1);
+    rig.commit("three");
+    rig.good(&["--mode", "incremental", "--branch", "main"]);
+    assert_eq!(packs(), 1, "two packs became one");
+    assert_eq!(fs::read_to_string(rig.work().join("file")).unwrap(), "three");
+}

@@ -345,6 +345,38 @@ fn what_a_killed_git_left_in_the_mirror_does_not_stop_the_source() {
     assert_eq!(shown_head(&yard, 2).1, second);
 }
 
+/// Counts packs of a mirror, and folders of objects that are in none.
+fn packs_and_loose(yard: &Yard) -> (usize, usize) {
+    let objects = yard.path("master/mirrors/repo.git/objects");
+    let names = |folder: &str| {
+        let entries = fs::read_dir(objects.join(folder)).expect("a mirror has objects").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    let packs = names("pack").iter().filter(|name| name.ends_with(".pack")).count();
+    (packs, names("").iter().filter(|name| name.len() == 2).count())
+}
+
+#[test]
+fn a_mirror_is_repacked_when_much_has_piled_up() {
+    let (mut yard, repository) = yard_with_repository("first_sight = \"build\"");
+    let _master = yard.start_master();
+    let _worker = yard.start_worker("");
+    assert_eq!(yard.results("show", 1), ["SUCCESS"]);
+    let (packs, loose) = packs_and_loose(&yard);
+    assert!(packs == 0 && loose > 0, "{packs} {loose}");
+    // Each fetch is a pack, and two are too many.
+    let settings = "[core]\nbare = true\nrepositoryformatversion = 0\n\
+        [fetch]\nunpackLimit = 1\n[gc]\nautoPackLimit = 1\n";
+    yard.write("master/mirrors/repo.git/config", settings);
+    for number in 2..=3 {
+        repository.commit(&number.to_string(), "more");
+        repository.push();
+        yard.results("show", number);
+    }
+    wait_until("one pack with everything", || (packs_and_loose(&yard) == (1, 0)).then_some(()));
+    assert_eq!(source(&yard, "repo")["is_well"], true);
+}
+
 #[test]
 fn no_change_is_lost_or_doubled_when_the_master_is_killed_around_polls() {
     let (mut yard, repository) = yard_with_repository("first_sight = \"record\"");

@@ -21,8 +21,8 @@ pub(super) struct Wanted {
 }
 
 /// Locks a git that was killed may have left; nobody else works in the directory.
-const LOCKS: [&str; 5] =
-    ["index.lock", "HEAD.lock", "config.lock", "shallow.lock", "packed-refs.lock"];
+const LOCKS: [&str; 6] =
+    ["index.lock", "HEAD.lock", "config.lock", "shallow.lock", "packed-refs.lock", "gc.pid.lock"];
 
 /// Keeps untracked and ignored files.
 pub(super) fn incremental(git: &Git, wanted: &Wanted) -> Result<String, GitStepError> {
@@ -88,7 +88,17 @@ fn update(git: &Git, at: &Path, wanted: &Wanted) -> Result<String, GitStepError>
     let commit = fetch(git, at, wanted)?;
     let what = || format!("check out {commit}");
     git.run(at, what, &["checkout", "--quiet", "--force", "--detach", &commit])?;
+    repack(git, at);
     Ok(commit)
+}
+
+/// Repacks where that is worth it, which git decides by what has piled up. No repository is worse
+/// for having to wait for the next time.
+fn repack(git: &Git, at: &Path) {
+    let what = || "repack the repository".to_owned();
+    if let Err(error) = git.run(at, what, &["gc", "--auto", "--quiet"]) {
+        say(&format!("git step: {error}; the checkout is good all the same"));
+    }
 }
 
 fn is_repository(git: &Git, at: &Path) -> Result<bool, GitError> {

@@ -18,14 +18,15 @@ use super::source::Source;
 const KEPT: [&str; 4] = ["GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO"];
 
 /// Settings that win over a repository's own.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 9] = [
     "advice.detachedHead=false",
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "credential.helper=",
     "fetch.recurseSubmodules=false",
-    "gc.auto=0",
+    "gc.autoDetach=false",
     "init.defaultBranch=main",
+    "maintenance.auto=false",
     "submodule.recurse=false",
 ];
 

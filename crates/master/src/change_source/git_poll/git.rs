@@ -26,7 +26,7 @@ pub(super) enum GitError {
     #[error("git {what} did not end within {limit:?}")]
     Late { what: String, limit: Duration },
     #[error("git {what} failed: {why}")]
-    Failed { what: String, why: String },
+    Failed { what: String, code: Option<i32>, why: String },
     #[error("git {what} wrote something else than expected: {why}")]
     Output { what: String, why: String },
     #[error("write {path}")]
@@ -75,14 +75,28 @@ impl Git {
         arguments: &[&str],
         input: &[u8],
     ) -> Result<Vec<u8>, GitError> {
+        self.run_for(self.timeout, folder, arguments, input).await
+    }
+
+    /// Runs a git command that has its own limit of time.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub(super) async fn run_for(
+        &self,
+        limit: Duration,
+        folder: Option<&Path>,
+        arguments: &[&str],
+        input: &[u8],
+    ) -> Result<Vec<u8>, GitError> {
         let what = arguments.first().copied().unwrap_or_default().to_owned();
         let mut command = self.command(folder);
         command.args(arguments);
         let child = command.spawn().map_err(GitError::Start)?;
         let mut group = Group::of(child);
-        tokio::time::timeout(self.timeout, group.talk(&what, input))
+        tokio::time::timeout(limit, group.talk(&what, input))
             .await
-            .map_err(|_late| GitError::Late { what, limit: self.timeout })?
+            .map_err(|_late| GitError::Late { what, limit })?
     }
 
     fn command(&self, folder: Option<&Path>) -> Command {
@@ -102,7 +116,9 @@ impl Git {
             .env("GIT_ALLOW_PROTOCOL", self.protocols)
             .env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=20")
             .args(["-c", "core.hooksPath=/dev/null", "-c", "credential.helper="])
-            .args(["-c", "gc.auto=0", "-c", "core.quotePath=false"]);
+            // Repacking is asked for when there is time, and waited for.
+            .args(["-c", "maintenance.auto=false", "-c", "gc.autoDetach=false"])
+            .args(["-c", "core.quotePath=false"]);
         if let Some(folder) = folder {
             command.arg("--git-dir").arg(folder);
         }
@@ -165,7 +181,7 @@ impl Group {
         if status.success() {
             return Ok(out);
         }
-        Err(GitError::Failed { what: what.to_owned(), why: reason(&err) })
+        Err(GitError::Failed { what: what.to_owned(), code: status.code(), why: reason(&err) })
     }
 }
 

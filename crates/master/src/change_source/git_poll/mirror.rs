@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::commit::{self, Commit};
 use super::git::{Git, GitError};
@@ -14,6 +15,24 @@ pub(super) type Heads = BTreeMap<String, String>;
 const PREFIX: &str = "refs/yardmaster/";
 /// Paths of one commit that a change names.
 const MOST_FILES: usize = 5_000;
+/// Repacking may take longer than any other command; the source waits meanwhile.
+const TO_REPACK: Duration = Duration::from_secs(600);
+
+/// The commits between two states of a branch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Between {
+    /// The newest ones, oldest first.
+    pub(super) commits: Vec<String>,
+    /// How many older ones there are.
+    pub(super) left_out: usize,
+}
+
+impl Between {
+    /// Takes one commit and nothing before it.
+    pub(super) fn only(commit: String) -> Self {
+        Self { commits: vec![commit], left_out: 0 }
+    }
+}
 
 /// The mirror of one repository.
 #[derive(Debug)]
@@ -127,31 +146,48 @@ impl Mirror {
 
     /// Says whether `old` is known here and an ancestor of `new`.
     pub(super) async fn is_ancestor(&self, old: &str, new: &str) -> Result<bool, GitError> {
-        let arguments = ["merge-base", "--is-ancestor", old, new];
-        match self.git.run(Some(&self.folder), &arguments, b"").await {
+        Ok(self.says(&["cat-file", "-e", old]).await?
+            && self.says(&["merge-base", "--is-ancestor", old, new]).await?)
+    }
+
+    /// Asks git a question that it answers by its exit code: 0 is yes, 1 is no, and anything
+    /// else is trouble, which is no answer.
+    async fn says(&self, arguments: &[&str]) -> Result<bool, GitError> {
+        match self.git.run(Some(&self.folder), arguments, b"").await {
             Ok(_) => Ok(true),
-            Err(GitError::Failed { .. }) => Ok(false),
+            Err(GitError::Failed { code: Some(1), .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Lists the newest commits of `new`'s first parents that none of `known` has, oldest first.
+    /// Lists the newest commits of `new`'s first parents that none of `known` has.
     pub(super) async fn between(
         &self,
         known: &[&str],
         new: &str,
         most: usize,
-    ) -> Result<Vec<String>, GitError> {
-        let most = format!("--max-count={most}");
+    ) -> Result<Between, GitError> {
         let mut input = format!("{new}\n");
         for id in known {
             input.push_str(&format!("^{id}\n"));
         }
-        let arguments =
-            ["rev-list", "--first-parent", "--reverse", "--ignore-missing", &most, "--stdin"];
+        let arguments = ["rev-list", "--first-parent", "--reverse", "--ignore-missing", "--stdin"];
         let out = self.git.run(Some(&self.folder), &arguments, input.as_bytes()).await?;
         let text = String::from_utf8_lossy(&out);
-        text.lines().map(|line| checked_id("rev-list", line)).collect()
+        let lines: Vec<&str> = text.lines().collect();
+        let left_out = lines.len().saturating_sub(most);
+        let newest = lines[left_out..].iter();
+        let commits = newest.map(|line| checked_id("rev-list", line)).collect::<Result<_, _>>()?;
+        Ok(Between { commits, left_out })
+    }
+
+    /// Repacks where that is worth it, which git decides by what has piled up.
+    pub(super) async fn repack(&self) -> Result<(), GitError> {
+        if !self.folder.join("HEAD").exists() {
+            return Ok(());
+        }
+        let arguments = ["gc", "--auto", "--quiet"];
+        self.git.run_for(TO_REPACK, Some(&self.folder), &arguments, b"").await.map(drop)
     }
 
     /// Reads a commit.
@@ -189,4 +225,69 @@ fn checked_id(what: &str, id: &str) -> Result<String, GitError> {
         return Ok(id.to_owned());
     }
     Err(GitError::Output { what: what.to_owned(), why: format!("`{id}` is no object id") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A repository in place of a mirror, with commits `1` to `4` and one without parents.
+    struct Rig {
+        _folder: tempfile::TempDir,
+        mirror: Mirror,
+        commits: Vec<String>,
+        other: String,
+    }
+
+    impl Rig {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("m.git");
+            let url = path.display().to_string();
+            let settings = folder.path().join("settings");
+            let git = Git::new(settings.clone(), &url, Duration::from_secs(60)).unwrap();
+            std::fs::write(&settings, "[user]\n\tname = a\n\temail = a@example.org\n").unwrap();
+            let mirror = Mirror::new(git, url, path);
+            mirror.init().await.unwrap();
+            let tree = run(&mirror, &["hash-object", "-wt", "tree", "--stdin"]).await;
+            let mut commits: Vec<String> = Vec::new();
+            for message in ["1", "2", "3", "4"] {
+                let mut arguments = vec!["commit-tree", "-m", message, &tree];
+                if let Some(parent) = commits.last() {
+                    arguments.extend(["-p", parent.as_str()]);
+                }
+                let made = run(&mirror, &arguments).await;
+                commits.push(made);
+            }
+            let other = run(&mirror, &["commit-tree", "-m", "other", &tree]).await;
+            Self { _folder: folder, mirror, commits, other }
+        }
+    }
+
+    async fn run(mirror: &Mirror, arguments: &[&str]) -> String {
+        let out = mirror.git.run(Some(&mirror.folder), arguments, b"").await.unwrap();
+        String::from_utf8(out).unwrap().trim().to_owned()
+    }
+
+    #[tokio::test]
+    async fn only_gits_no_means_that_a_branch_was_rewritten() {
+        let rig = Rig::new().await;
+        let (first, last) = (&rig.commits[0], &rig.commits[3]);
+        assert!(rig.mirror.is_ancestor(first, last).await.unwrap());
+        assert!(!rig.mirror.is_ancestor(&rig.other, last).await.unwrap());
+        let unknown = "1".repeat(40);
+        assert!(!rig.mirror.is_ancestor(&unknown, last).await.unwrap());
+        let trouble = rig.mirror.is_ancestor(first, &unknown).await;
+        assert!(matches!(trouble, Err(GitError::Failed { .. })), "{trouble:?}");
+    }
+
+    #[tokio::test]
+    async fn the_newest_commits_are_listed_and_the_others_counted() {
+        let rig = Rig::new().await;
+        let [first, _, third, last] = rig.commits.as_slice() else { panic!("four commits") };
+        let two = rig.mirror.between(&[first], last, 2).await.unwrap();
+        assert_eq!(two, Between { commits: vec![third.clone(), last.clone()], left_out: 1 });
+        let all = rig.mirror.between(&[first], last, 3).await.unwrap();
+        assert_eq!((all.commits.len(), all.left_out), (3, 0));
+    }
 }

@@ -86,6 +86,13 @@ impl Poller {
         for branch in &found.deleted {
             info!(source = %self.name, "branch {branch} is gone");
         }
+        for (branch, count) in &found.left_out {
+            warn!(
+                source = %self.name,
+                "branch {branch}: {count} older commits are left out; one round takes the newest {}",
+                round::MOST_CHANGES
+            );
+        }
         let mut detail =
             format!("{}, {}", branches(found.heads.len()), new_changes(found.changes.len()));
         if !found.deleted.is_empty() {
@@ -94,10 +101,15 @@ impl Poller {
         let (source, heads, changes) = (self.name.clone(), found.heads, found.changes);
         let asked = move |ticket| Event::Polled { ticket, source, heads, changes };
         match self.parts.core.ask(asked).await? {
-            Answer::Polled => Ok(detail),
+            Answer::Polled => {}
             Answer::Refused(refusal) => bail!("{}; {}", refusal.message, refusal.hint),
             Answer::Accepted(_) | Answer::Stopped(_) => bail!("the engine answered something else"),
         }
+        // Now is a good time: this round is safe, and the next one is a while away.
+        if let Err(error) = mirror.repack().await {
+            warn!(source = %self.name, "repack the mirror of {}: {:#}", self.name, anyhow::Error::from(error));
+        }
+        Ok(detail)
     }
 
     fn mirror(&self, mirrors: &Path) -> anyhow::Result<Mirror> {

@@ -3,11 +3,11 @@
 use engine::{NewChange, PolledChange};
 
 use super::git::GitError;
-use super::mirror::{Heads, Mirror};
+use super::mirror::{Between, Heads, Mirror};
 use super::{FirstSight, GitPoll};
 
 /// Changes that one branch gives in one round; older commits are left out.
-const MOST_CHANGES: usize = 1_000;
+pub(super) const MOST_CHANGES: usize = 1_000;
 
 /// What a round found.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(super) struct Found {
     pub(super) deleted: Vec<String>,
     /// Branches whose history was replaced.
     pub(super) rewritten: Vec<String>,
+    /// Branches with more new commits than one round takes, and how many were left out.
+    pub(super) left_out: Vec<(String, usize)>,
 }
 
 /// Compares the remote with the committed heads. `None` where nothing moved.
@@ -43,75 +45,72 @@ pub(super) async fn look(
     if !moved.is_empty() {
         found.heads.extend(mirror.fetch(&moved, &remote).await?);
     }
+    let round = Round { source, mirror, committed };
     for branch in moved {
-        read_branch(source, mirror, committed, branch, &mut found).await?;
+        round.read_branch(branch, &mut found).await?;
     }
     Ok(Some(found))
 }
 
-async fn read_branch(
-    source: &GitPoll,
-    mirror: &Mirror,
-    committed: &Heads,
-    branch: &str,
-    found: &mut Found,
-) -> Result<(), GitError> {
-    let new = found.heads.get(branch).cloned().unwrap_or_default();
-    let commits = match committed.get(branch) {
-        Some(old) if mirror.is_ancestor(old, &new).await? => {
-            mirror.between(&[old], &new, MOST_CHANGES).await?
+/// What a round starts from.
+struct Round<'a> {
+    source: &'a GitPoll,
+    mirror: &'a Mirror,
+    committed: &'a Heads,
+}
+
+impl Round<'_> {
+    async fn read_branch(&self, branch: &str, found: &mut Found) -> Result<(), GitError> {
+        let new = found.heads.get(branch).cloned().unwrap_or_default();
+        let Between { commits, left_out } = match self.committed.get(branch) {
+            Some(old) if self.mirror.is_ancestor(old, &new).await? => {
+                self.mirror.between(&[old], &new, MOST_CHANGES).await?
+            }
+            Some(_) => {
+                found.rewritten.push(branch.to_owned());
+                Between::only(new)
+            }
+            None => self.first_sight(new).await?,
+        };
+        if left_out > 0 {
+            found.left_out.push((branch.to_owned(), left_out));
         }
-        Some(_) => {
-            found.rewritten.push(branch.to_owned());
-            vec![new]
+        for id in commits {
+            found.changes.push(self.change(branch, id).await?);
         }
-        None => first_sight(source, mirror, committed, new).await?,
-    };
-    for id in commits {
-        found.changes.push(change(source, mirror, branch, id).await?);
+        Ok(())
     }
-    Ok(())
-}
 
-/// A branch seen for the first time gives what is new in it. Where the whole repository is new,
-/// or the branch has nothing of its own, the source says whether its head counts.
-async fn first_sight(
-    source: &GitPoll,
-    mirror: &Mirror,
-    committed: &Heads,
-    new: String,
-) -> Result<Vec<String>, GitError> {
-    let known: Vec<&str> = committed.values().map(String::as_str).collect();
-    let own = if known.is_empty() {
-        Vec::new()
-    } else {
-        mirror.between(&known, &new, MOST_CHANGES).await?
-    };
-    Ok(match source.first_sight {
-        FirstSight::Build if own.is_empty() => vec![new],
-        FirstSight::Build | FirstSight::Record => own,
-    })
-}
+    /// A branch seen for the first time gives what is new in it. Where the whole repository is
+    /// new, or the branch has nothing of its own, the source says whether its head counts.
+    async fn first_sight(&self, new: String) -> Result<Between, GitError> {
+        let known: Vec<&str> = self.committed.values().map(String::as_str).collect();
+        let own = if known.is_empty() {
+            Between::default()
+        } else {
+            self.mirror.between(&known, &new, MOST_CHANGES).await?
+        };
+        Ok(match self.source.first_sight {
+            FirstSight::Build if own.commits.is_empty() => Between::only(new),
+            FirstSight::Build | FirstSight::Record => own,
+        })
+    }
 
-async fn change(
-    source: &GitPoll,
-    mirror: &Mirror,
-    branch: &str,
-    id: String,
-) -> Result<PolledChange, GitError> {
-    let commit = mirror.commit(&id).await?;
-    let files = mirror.files(&id, &commit).await?;
-    let change = NewChange {
-        category: source.category.clone(),
-        branch: Some(branch.to_owned()),
-        revision: Some(id),
-        repository: source.repository.clone(),
-        project: source.project.clone(),
-        codebase: source.codebase.clone(),
-        author: commit.author,
-        comments: commit.message,
-        files,
-        ..NewChange::default()
-    };
-    Ok(PolledChange { change, when_us: commit.when_us })
+    async fn change(&self, branch: &str, id: String) -> Result<PolledChange, GitError> {
+        let commit = self.mirror.commit(&id).await?;
+        let files = self.mirror.files(&id, &commit).await?;
+        let change = NewChange {
+            category: self.source.category.clone(),
+            branch: Some(branch.to_owned()),
+            revision: Some(id),
+            repository: self.source.repository.clone(),
+            project: self.source.project.clone(),
+            codebase: self.source.codebase.clone(),
+            author: commit.author,
+            comments: commit.message,
+            files,
+            ..NewChange::default()
+        };
+        Ok(PolledChange { change, when_us: commit.when_us })
+    }
 }
