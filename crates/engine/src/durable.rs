@@ -161,9 +161,9 @@ impl Durable {
         self.changes.get(&id)
     }
 
-    /// Returns the heads a source has committed.
-    pub fn heads_of(&self, source: &Name) -> BTreeMap<String, String> {
-        self.heads.get(source).map(|row| row.heads.clone()).unwrap_or_default()
+    /// Returns the heads a source has committed; `None` where it was never polled.
+    pub fn heads_of(&self, source: &Name) -> Option<BTreeMap<String, String>> {
+        self.heads.get(source).map(|row| row.heads.clone())
     }
 
     /// Returns the builder's waiting requests in the order of service.

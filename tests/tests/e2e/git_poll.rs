@@ -81,6 +81,23 @@ fn heads_seen_for_the_first_time_are_recorded_and_not_built() {
 }
 
 #[test]
+fn the_first_push_to_an_empty_repository_is_a_change() {
+    let mut yard = Yard::new("");
+    let repository = yard.repository("repo");
+    yard.configure(&watching(&repository, "first_sight = \"record\""));
+    let master = yard.start_master();
+    wait_until_polled(&yard);
+    assert_eq!(master.stop().0, 0);
+    repository.commit("first", "first");
+    let second = repository.commit("second", "second");
+    repository.push();
+    let _master = yard.start_master();
+    let _worker = yard.start_worker("");
+    assert_eq!(yard.results("show", 1), ["SUCCESS"]);
+    assert_eq!(shown_head(&yard, 1), ("main".to_owned(), second));
+}
+
+#[test]
 fn heads_seen_for_the_first_time_are_built_where_that_is_wanted() {
     let yard = Yard::new("");
     let repository = yard.repository("repo");

@@ -120,7 +120,7 @@ impl Clients {
             let revision = format!("r{}", self.next_serial);
             self.repository.entry(branch.to_owned()).or_default().push(revision);
         }
-        let known = engine.durable().heads_of(&named(POLLED));
+        let known = engine.durable().heads_of(&named(POLLED)).unwrap_or_default();
         let mut heads = BTreeMap::new();
         let mut changes = Vec::new();
         for (branch, revisions) in &self.repository {

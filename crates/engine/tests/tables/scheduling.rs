@@ -115,7 +115,7 @@ fn a_scheduler_takes_changes_of_its_own_source_alone() {
     assert_eq!(yard.answer(ticket), Answer::Polled);
     assert_eq!(yard.names(), ["ci#1", "ci#2"]);
     yard.restart();
-    assert_eq!(yard.engine.durable().heads_of(&named("git")), heads);
+    assert_eq!(yard.engine.durable().heads_of(&named("git")), Some(heads));
 }
 
 #[test]

@@ -38,10 +38,10 @@ pub enum Question {
     CommandsOf { worker: config::Name, reply: oneshot::Sender<Vec<attempt::CommandId>> },
     /// Wakes whenever something about a request changes.
     Watch { request: RequestId, reply: oneshot::Sender<watch::Receiver<u64>> },
-    /// How far a source has read.
+    /// How far a source has read, if it ever did.
     Heads {
         source: config::Name,
-        reply: oneshot::Sender<std::collections::BTreeMap<String, String>>,
+        reply: oneshot::Sender<Option<std::collections::BTreeMap<String, String>>>,
     },
 }
 

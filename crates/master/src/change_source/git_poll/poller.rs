@@ -77,8 +77,11 @@ impl Poller {
         let mirror = self.mirror(&self.parts.mirrors)?;
         let source = self.name.clone();
         let committed = self.parts.core.question(|reply| Question::Heads { source, reply }).await?;
-        let Some(found) = round::look(&self.source, &mirror, &committed).await? else {
-            return Ok(format!("{}, nothing new", branches(committed.len())));
+        let Some(found) = round::look(&self.source, &mirror, committed.as_ref()).await? else {
+            return Ok(format!(
+                "{}, nothing new",
+                branches(committed.map_or(0, |heads| heads.len()))
+            ));
         };
         for branch in &found.rewritten {
             info!(source = %self.name, "branch {branch} was rewritten: its new head is one change");

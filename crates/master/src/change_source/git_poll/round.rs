@@ -23,17 +23,22 @@ pub(super) struct Found {
     pub(super) left_out: Vec<(String, usize)>,
 }
 
-/// Compares the remote with the committed heads. `None` where nothing moved.
+/// Compares the remote with the committed heads, which are `None` before the first round. Returns
+/// `None` where nothing moved.
 pub(super) async fn look(
     source: &GitPoll,
     mirror: &Mirror,
-    committed: &Heads,
+    committed: Option<&Heads>,
 ) -> Result<Option<Found>, GitError> {
     let mut remote = mirror.remote_heads().await?;
     remote.retain(|branch, _| source.wants(branch));
-    if remote == *committed {
+    // That there is nothing is worth knowing too: what comes later is new.
+    if Some(&remote) == committed {
         return Ok(None);
     }
+    let is_first = committed.is_none();
+    let nothing = Heads::new();
+    let committed = committed.unwrap_or(&nothing);
     let moved: Vec<&str> = remote
         .iter()
         .filter(|(branch, id)| committed.get(*branch) != Some(id))
@@ -45,7 +50,7 @@ pub(super) async fn look(
     if !moved.is_empty() {
         found.heads.extend(mirror.fetch(&moved, &remote).await?);
     }
-    let round = Round { source, mirror, committed };
+    let round = Round { source, mirror, committed, is_first };
     for branch in moved {
         round.read_branch(branch, &mut found).await?;
     }
@@ -57,6 +62,8 @@ struct Round<'a> {
     source: &'a GitPoll,
     mirror: &'a Mirror,
     committed: &'a Heads,
+    /// Nothing was read before.
+    is_first: bool,
 }
 
 impl Round<'_> {
@@ -81,9 +88,13 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// A branch seen for the first time gives what is new in it. Where the whole repository is
-    /// new, or the branch has nothing of its own, the source says whether its head counts.
+    /// A branch seen for the first time gives what is new in it. In a repository that was empty it
+    /// gives its head, as far back as its history may go. Where reading begins, or the branch has
+    /// nothing of its own, the source says whether the head counts.
     async fn first_sight(&self, new: String) -> Result<Between, GitError> {
+        if self.committed.is_empty() && !self.is_first {
+            return Ok(Between::only(new));
+        }
         let known: Vec<&str> = self.committed.values().map(String::as_str).collect();
         let own = if known.is_empty() {
             Between::default()
