@@ -11,6 +11,7 @@ mod launch;
 mod postgresql;
 mod restart;
 mod slots;
+mod sockets;
 mod stopping;
 mod submit;
 mod worker;

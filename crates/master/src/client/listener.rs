@@ -1,9 +1,7 @@
 //! The sockets on which clients call.
 
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +14,7 @@ use tracing::{info, warn};
 
 use super::identity::{self, Principal};
 use super::session::{self, Caller};
+use super::socket_file::SocketFile;
 use crate::core::Core;
 use crate::log::Shelf;
 use crate::status::SourceBoard;
@@ -51,6 +50,16 @@ pub enum Door {
     Control,
 }
 
+impl Door {
+    /// Returns who may connect, as the mode of a socket's file.
+    fn mode(&self) -> u32 {
+        match self {
+            Self::Change { .. } => 0o666,
+            Self::Control => 0o600,
+        }
+    }
+}
+
 /// What every session needs.
 #[derive(Debug)]
 pub struct ListenerParts {
@@ -68,7 +77,7 @@ pub struct ListenerParts {
 
 #[derive(Debug)]
 enum Socket {
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, SocketFile),
     Tcp(TcpListener),
 }
 
@@ -93,7 +102,10 @@ impl Listener {
     ) -> io::Result<Self> {
         let socket = match address {
             Address::Tcp(address) => Socket::Tcp(TcpListener::bind(address).await?),
-            Address::Unix(path) => Socket::Unix(bind_unix(path, &door)?, path.clone()),
+            Address::Unix(path) => {
+                let (socket, file) = SocketFile::bind(path, door.mode()).await?;
+                Socket::Unix(socket, file)
+            }
         };
         let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
         Ok(Self { socket, door, parts, handshakes })
@@ -102,7 +114,7 @@ impl Listener {
     /// Returns the address for people; with the port the system chose.
     pub fn address(&self) -> String {
         match &self.socket {
-            Socket::Unix(_, path) => format!("unix:{}", path.display()),
+            Socket::Unix(_, file) => format!("unix:{}", file.path().display()),
             Socket::Tcp(socket) => socket
                 .local_addr()
                 .map_or_else(|_gone| "tcp:?".to_owned(), |address| address.to_string()),
@@ -123,10 +135,10 @@ impl Listener {
                 tokio::time::sleep(BREATH).await;
             }
         }
-        if let Socket::Unix(_, path) = &self.socket
-            && let Err(error) = fs::remove_file(path)
+        if let Socket::Unix(_, file) = &self.socket
+            && let Err(error) = file.remove()
         {
-            info!("remove {}: {error}", path.display());
+            info!("remove {}: {error}", file.path().display());
         }
     }
 
@@ -191,23 +203,4 @@ impl Listener {
             }
         });
     }
-}
-
-fn bind_unix(path: &PathBuf, door: &Door) -> io::Result<UnixListener> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    // The database's lock says that no other master of ours runs, so a file here is a leftover.
-    match fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let socket = UnixListener::bind(path)?;
-    let mode = match door {
-        Door::Change { .. } => 0o666,
-        Door::Control => 0o600,
-    };
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    Ok(socket)
 }

@@ -10,6 +10,7 @@ mod listener;
 mod question;
 mod request;
 mod session;
+mod socket_file;
 mod submit;
 
 pub use listener::{Address, Door, Listener, ListenerParts};

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{Status, Wish, address};
+use super::{SOCKET, Status, Wish, address};
 use crate::daemon::Event;
 use crate::link::LinkState;
 use crate::tasks::Tasks;
@@ -59,10 +59,7 @@ impl Server {
         end: CancellationToken,
     ) -> io::Result<Self> {
         let (_folder, path) = address(data)?;
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        make_room(&path)?;
         let listener = UnixListener::bind(&path)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         let data = data.display().to_string();
@@ -96,6 +93,19 @@ impl Server {
                 }
             }
         }
+    }
+}
+
+/// Removes an old socket, and nothing else.
+fn make_room(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
+        Ok(_) => {
+            let why = format!("{SOCKET} is there and is no socket; move it away");
+            Err(io::Error::new(io::ErrorKind::AddrInUse, why))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
