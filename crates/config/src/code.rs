@@ -71,6 +71,10 @@ codes! {
     Unreadable = "E0502", "unreadable file",
         "A file the configuration names cannot be read, or can be read by others although it \
          holds a secret.";
+    SecretInAddress = "W0503", "password in an address",
+        "The configuration is stored with every revision, and the address of a repository is part \
+         of plans and of git's command line. A password does not belong there: use ssh with a key, \
+         and replace the password, which others may have seen.";
     Unused = "W0601", "never used",
         "Something is defined and nothing refers to it. It does no harm, but may be a mistake.";
 }

@@ -151,6 +151,22 @@ impl<T: Decode> Decode for Vec<T> {
     }
 }
 
+/// A list that means nothing without an element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtLeastOne<T>(pub Vec<T>);
+
+impl<T: Decode> Decode for AtLeastOne<T> {
+    fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
+        let items = Vec::decode(node, cx)?;
+        if items.is_empty() {
+            let message = "this list needs at least one element";
+            cx.report(Diagnostic::new(Code::OutOfRange, node.span, message));
+            return None;
+        }
+        Some(Self(items))
+    }
+}
+
 impl<T: Decode> Decode for BTreeMap<Name, T> {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let NodeKind::Table(entries) = &node.kind else {

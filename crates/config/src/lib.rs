@@ -26,7 +26,7 @@ mod value;
 pub use choice::choice;
 pub use code::Code;
 pub use context::{Context, NameKind};
-pub use decode::Decode;
+pub use decode::{AtLeastOne, Decode};
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use duration::parse_duration;
 pub use fields::Fields;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use config::{Code, Context, Decode, Diagnostic, Fields, Name, Node, Spanned, choice};
+use config::{AtLeastOne, Code, Context, Decode, Diagnostic, Fields, Name, Node, Spanned, choice};
 
 use crate::reference;
 use crate::row::OnDisconnect;
@@ -89,7 +89,7 @@ pub(crate) fn references(
     kind: config::NameKind,
     cx: &mut Context<'_>,
 ) -> Option<Vec<Name>> {
-    let names = fields.required(key, cx)?;
+    let AtLeastOne(names) = fields.required(key, cx)?;
     Some(refer(names, kind, cx))
 }
 
@@ -104,12 +104,36 @@ impl Decode for WorkerGroup {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let later = &["latent", "placement", "resources", "was", "when"];
         let mut fields = Fields::of(node, cx)?.with_later(later);
-        let names: Option<Vec<Name>> = fields.required_unless("names", &["latent"], cx);
-        let max_builds = fields.optional("max_builds", cx);
+        let names: Option<AtLeastOne<Name>> = fields.required_unless("names", &["latent"], cx);
+        let max_builds = max_builds(&mut fields, cx);
         let labels = fields.or("labels", Vec::new(), cx);
         fields.finish(cx);
-        Some(Self { names: names?, max_builds: max_builds?, labels: labels? })
+        Some(Self { names: names?.0, max_builds: max_builds?, labels: labels? })
     }
+}
+
+fn max_builds(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Option<u32>> {
+    let count: Option<Spanned<u32>> = fields.optional("max_builds", cx)?;
+    if let Some(none) = count.as_ref().filter(|count| count.value == 0) {
+        let message = "workers that run no build at all are never used";
+        let problem = Diagnostic::new(Code::OutOfRange, none.span, message);
+        cx.report(problem.help("write at least 1, or leave the worker out of `names`"));
+    }
+    Some(count.map(|count| count.value))
+}
+
+/// Reads names of variables, or prefixes that end in `*`.
+fn passed_variables(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Vec<String>> {
+    let patterns: Vec<Spanned<String>> = fields.or("env", Vec::new(), cx)?;
+    for pattern in &patterns {
+        let name = pattern.value.strip_suffix('*').unwrap_or(&pattern.value);
+        if pattern.value.is_empty() || name.contains(['=', '*']) {
+            let message = format!("`{}` is not the name of a variable", pattern.value);
+            let problem = Diagnostic::new(Code::OutOfRange, pattern.span, message);
+            cx.report(problem.help("write a name, or how names begin: \"DISPLAY\", \"LC_*\""));
+        }
+    }
+    Some(patterns.into_iter().map(|pattern| pattern.value).collect())
 }
 
 impl Decode for Builder {
@@ -118,12 +142,13 @@ impl Decode for Builder {
             &["collapse_requests", "forward", "locks", "parameters", "pools", "resources", "was"];
         let mut fields = Fields::of(node, cx)?.with_later(later);
         let elsewhere = &["forward"];
-        let workers: Option<Vec<Spanned<Name>>> = fields.required_unless("workers", elsewhere, cx);
-        let workers = workers.map(|names| refer(names, reference::WORKER, cx));
+        let workers: Option<AtLeastOne<_>> = fields.required_unless("workers", elsewhere, cx);
+        let workers = workers.map(|AtLeastOne(names)| refer(names, reference::WORKER, cx));
         let description = fields.or("description", String::new(), cx);
-        let steps: Option<Vec<Spanned<Step>>> = fields.required_unless("steps", elsewhere, cx);
+        let steps: Option<AtLeastOne<Spanned<Step>>> =
+            fields.required_unless("steps", elsewhere, cx);
         fields.finish(cx);
-        let steps = steps?;
+        let AtLeastOne(steps) = steps?;
         for (at, step) in steps.iter().enumerate() {
             if let Some(first) =
                 steps[..at].iter().find(|first| first.value.name == step.value.name)
@@ -146,7 +171,7 @@ impl Decode for App {
         if let Some(builder) = &builder {
             cx.refer(reference::BUILDER, builder.clone());
         }
-        let env = fields.or("env", Vec::new(), cx);
+        let env = passed_variables(&mut fields, cx);
         let options = [("cancel", OnDisconnect::Cancel), ("keep", OnDisconnect::Keep)];
         let on_disconnect = match fields.entry("on_disconnect") {
             Some(entry) => choice(&entry.value, &options, cx),

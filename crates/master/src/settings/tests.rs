@@ -124,6 +124,42 @@ fn the_example_is_valid() {
     assert!(reading.configuration.is_some());
 }
 
+#[test]
+fn what_can_never_work_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (good, bad) in [
+        ("names = [\"demo\"]", "names = []"),
+        ("names = [\"demo\"]", "names = [\"demo\"], max_builds = 0"),
+        ("builders = [\"ci\"]", "builders = []"),
+        ("branches = [\"**\"]", "branches = []"),
+        ("workers = [\"local\"]\nsteps", "workers = []\nsteps"),
+        (
+            "  { name = \"hello\", command = [\"printf\", \"hello from a worker, %s\\\\n\", \"${args}\"] },",
+            "",
+        ),
+        ("script = \"git ls-files | wc -l; echo \\\"on branch $BRANCH\\\"\"", "script = \" \\n\""),
+        ("\"DISPLAY\"", "\"DISPLAY=1\""),
+        ("\"DISPLAY\"", "\"\""),
+        ("\"LC_*\"", "\"*_LC\""),
+    ] {
+        let text = valid();
+        assert!(text.contains(good), "{good}");
+        let reading = read(folder.path(), &text.replacen(good, bad, 1));
+        let codes: Vec<Code> = reading.problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, [Code::OutOfRange], "{bad}");
+    }
+}
+
+#[test]
+fn a_password_in_an_address_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = valid().replace("../target/demo/checkout.git", "https://a:b@example.org/c.git");
+    let reading = read(folder.path(), &text);
+    let codes: Vec<Code> = reading.problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, [Code::SecretInAddress]);
+    assert!(reading.configuration.is_some());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

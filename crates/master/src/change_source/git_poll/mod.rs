@@ -15,7 +15,9 @@ mod url;
 use std::time::Duration;
 
 use config::filter::glob_matches;
-use config::{Code, Context, Decode as _, Diagnostic, Fields, Kind, Name, Node, Spanned, choice};
+use config::{
+    AtLeastOne, Code, Context, Decode as _, Diagnostic, Fields, Kind, Name, Node, Spanned, choice,
+};
 use engine::step::Repository;
 
 use super::ChangeSource;
@@ -55,7 +57,7 @@ fn decode(node: &Node, cx: &mut Context<'_>) -> Option<ChangeSource> {
         Fields::of(node, cx)?.with_later(&["when", "submodules", "ssh_key", "token", "was"]);
     fields.entry("type");
     let repository: Option<Spanned<String>> = fields.required("repository", cx);
-    let branches = fields.or("branches", vec!["**".to_owned()], cx);
+    let branches = fields.or("branches", AtLeastOne(vec!["**".to_owned()]), cx);
     let poll_interval = interval(&mut fields, cx);
     let poll_at_launch = fields.or("poll_at_launch", true, cx);
     let first_sight = match fields.entry("first_sight") {
@@ -73,7 +75,7 @@ fn decode(node: &Node, cx: &mut Context<'_>) -> Option<ChangeSource> {
     fields.finish(cx);
     Some(ChangeSource::GitPoll(GitPoll {
         repository: url::check(&repository?, allow_local?, cx)?,
-        branches: branches?,
+        branches: branches?.0,
         poll_interval: poll_interval?,
         poll_at_launch: poll_at_launch?,
         first_sight: first_sight?,

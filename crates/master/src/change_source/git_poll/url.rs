@@ -56,6 +56,11 @@ pub(super) fn check(
         cx.report(problem);
         return None;
     }
+    if has_password(url) {
+        let message = "the address holds a password";
+        let problem = Diagnostic::new(Code::SecretInAddress, repository.span, message);
+        cx.report(problem.help("read the repository by ssh, with a key of the daemon's user"));
+    }
     if transport(url) == Transport::Local && !url.contains("://") {
         return Some(cx.path(repository.span, url).display().to_string());
     }
@@ -68,6 +73,12 @@ pub(super) fn local_path(url: &str) -> Option<&str> {
         Transport::Local => Some(url.strip_prefix("file://").unwrap_or(url)),
         Transport::Https | Transport::Ssh | Transport::Other => None,
     }
+}
+
+/// Says whether an address has the form `scheme://user:password@host`.
+fn has_password(url: &str) -> bool {
+    let host = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(""));
+    host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// Hides the password of an address in a text for people.
@@ -99,6 +110,14 @@ mod tests {
             ("ext::sh -c touch% /tmp/x", Transport::Other),
         ] {
             assert_eq!(transport(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_found() {
+        assert!(has_password("https://bob:secret@example.org/a.git"));
+        for url in ["https://bob@example.org:8443/a:b@c", "git@example.org:a.git", "/a:b@c"] {
+            assert!(!has_password(url), "{url}");
         }
     }
 
