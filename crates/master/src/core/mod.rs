@@ -8,6 +8,7 @@
 
 mod act;
 mod answer;
+mod followers;
 mod handle;
 mod run;
 mod trail;

@@ -1,16 +1,19 @@
 //! The loop itself.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::settings::Settings;
-use engine::{Action, Answer, Engine, Event, Identity, Refusal, RequestId, Ticket, Write};
+use engine::{Action, Answer, Engine, Event, Identity, Refusal, Ticket, Write};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::act::Actors;
+use super::followers::Followers;
 use super::handle::{Core, FnOnceTicket, Input, Question};
 use super::{answer, trail};
 use crate::clock;
@@ -96,8 +99,7 @@ struct Yard {
     engine: Engine,
     actors: Actors,
     next_ticket: u64,
-    /// Who follows, to tell an engine that was restored.
-    followers: BTreeMap<RequestId, u32>,
+    followers: Followers,
     cancel: CancellationToken,
 }
 
@@ -109,7 +111,7 @@ impl Yard {
         let (engine, actions) = Engine::restore(settings.clone(), identity, rows, now);
         let mut actors = Actors::new(seals);
         actors.perform(actions);
-        let followers = BTreeMap::new();
+        let followers = Followers::default();
         Ok(Self { store, settings, identity, engine, actors, next_ticket: 1, followers, cancel })
     }
 
@@ -131,7 +133,10 @@ impl Yard {
         }
         let (writes, actions) = self.decide(&events);
         match self.commit(&writes).await? {
-            None => self.actors.perform(actions),
+            None => {
+                events.iter().for_each(|event| self.followers.settled(event));
+                self.actors.perform(actions);
+            }
             Some(why) => self.recover(events, &why).await?,
         }
         for question in questions {
@@ -192,7 +197,6 @@ impl Yard {
         let mut writes = Vec::new();
         let mut actions = Vec::new();
         for event in events {
-            self.count_followers(event);
             let decision = self.engine.handle(now, event.clone());
             writes.extend(decision.writes);
             actions.extend(decision.actions);
@@ -208,7 +212,9 @@ impl Yard {
         for event in events {
             let ticket = ticket_of(&event);
             let (writes, actions) = self.decide(std::slice::from_ref(&event));
-            match self.commit(&writes).await? {
+            let outcome = self.commit(&writes).await?;
+            self.followers.settled(&event);
+            match outcome {
                 None => self.actors.perform(actions),
                 Some(why) => {
                     error!("an event could not be committed: {why}");
@@ -231,28 +237,10 @@ impl Yard {
         let (engine, actions) = Engine::restore(self.settings.clone(), self.identity, rows, now);
         self.engine = engine;
         self.actors.perform(actions);
-        for (request, count) in &self.followers {
-            for _ in 0..*count {
-                self.engine.handle(now, Event::FollowerCame { request: *request });
-            }
+        for event in self.followers.events() {
+            self.engine.handle(now, event);
         }
         Ok(())
-    }
-
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only followers are counted")]
-    fn count_followers(&mut self, event: &Event) {
-        match event {
-            Event::FollowerCame { request } => *self.followers.entry(*request).or_default() += 1,
-            Event::FollowerLeft { request } => {
-                if let Some(count) = self.followers.get_mut(request) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.followers.remove(request);
-                    }
-                }
-            }
-            _ => {}
-        }
     }
 
     fn answer(&mut self, question: Question) {

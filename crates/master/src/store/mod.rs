@@ -32,7 +32,7 @@ mod row;
 mod run;
 mod sqlite;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod url;
 
 use std::fmt;

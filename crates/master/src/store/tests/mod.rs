@@ -3,6 +3,7 @@
 mod arbitrary;
 mod batch;
 mod damage;
+pub(crate) mod fault;
 mod fixture;
 pub(super) mod plans;
 mod questions;
