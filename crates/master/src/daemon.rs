@@ -58,6 +58,11 @@ pub(crate) enum DaemonError {
     Signals(#[source] io::Error),
     #[error("the engine's loop ended")]
     Core(#[source] CoreError),
+    #[error(
+        "the engine's loop panicked, which is a bug of this program (its message is above); \
+         commands go on, and starting the master again goes on from the last commit"
+    )]
+    Panicked,
 }
 
 /// Runs a master until SIGTERM or SIGINT, or until its database is lost.
@@ -94,7 +99,7 @@ pub(crate) async fn run(
                         "SIGHUP: reload is not in this version; restart the master to read its \
                          configuration anew, commands go on meanwhile"
                     ),
-                    ended = &mut ended => break ended.unwrap_or(Ok(())).map_err(DaemonError::Core),
+                    ended = &mut ended => break judge(ended),
                 }
             }
         }
@@ -120,6 +125,13 @@ async fn close(yard: Yard, doors: &Tasks, heart: &Tasks) {
     if let Some(store) = Arc::into_inner(store) {
         store.close().await;
     }
+}
+
+/// Tells a loop that ended from one that panicked, which drops its end of the channel.
+fn judge(
+    ended: Result<Result<(), CoreError>, oneshot::error::RecvError>,
+) -> Result<(), DaemonError> {
+    ended.map_err(|_dropped| DaemonError::Panicked)?.map_err(DaemonError::Core)
 }
 
 /// Makes a folder that only this user can look into.
@@ -160,12 +172,7 @@ fn start_heart(
     let (seals, orders) = mpsc::channel(SEALS_QUEUE);
     let parts = Parts { store: store.clone(), settings: settings.clone(), identity, seals };
     let (core, body) = core::run(parts, heart.cancel().clone());
-    let (tell_end, ended) = oneshot::channel();
-    heart.spawn("engine", async move {
-        if tell_end.send(body.await).is_err() {
-            tracing::debug!("the master is stopping already");
-        }
-    });
+    let ended = heart.spawn_watched("engine", body);
     let keeper = Keeper {
         shelf: shelf.clone(),
         store: store.clone(),
@@ -302,5 +309,19 @@ impl Yard {
         let place = format!("{whom} {}", listener.address());
         doors.spawn("client listener", listener.run(doors.clone()));
         Ok(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_the_loop_is_no_orderly_end() {
+        let heart = Tasks::default();
+        let well = heart.spawn_watched("engine", async { Ok(()) });
+        assert!(judge(well.await).is_ok());
+        let unwell = heart.spawn_watched("engine", async { panic!("on purpose") });
+        assert!(matches!(judge(unwell.await), Err(DaemonError::Panicked)));
     }
 }

@@ -27,6 +27,8 @@ const EXIT_USAGE: u8 = 64;
 pub(crate) const EXIT_CONFIG: u8 = 78;
 /// Exit code for a master that cannot be reached.
 const EXIT_UNAVAILABLE: u8 = 69;
+/// Exit code for a bug of this program.
+const EXIT_SOFTWARE: u8 = 70;
 
 /// Yardmaster's master: change sources, schedulers, queue and workers.
 #[derive(Debug, Parser)]

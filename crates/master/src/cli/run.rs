@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{EXIT_CONFIG, check, complain};
+use super::{EXIT_CONFIG, EXIT_SOFTWARE, check, complain};
 use crate::daemon::{self, DaemonError};
 use crate::settings;
 
@@ -36,25 +36,27 @@ pub(super) fn main(configuration: &Path) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let code = if needs_administrator(&error) { EXIT_CONFIG } else { 1 };
+            let code = exit_code(&error);
             complain(&format!("{:#}", anyhow::Error::from(error)));
             ExitCode::from(code)
         }
     }
 }
 
-/// Says whether starting again cannot help.
-fn needs_administrator(error: &DaemonError) -> bool {
+fn exit_code(error: &DaemonError) -> u8 {
     match error {
-        DaemonError::Store(error) => error.is_permanent(),
-        DaemonError::Tokens(_) => true,
-        DaemonError::Directory { .. }
+        // Starting again cannot help: somebody has to change something first.
+        DaemonError::Store(error) if error.is_permanent() => EXIT_CONFIG,
+        DaemonError::Tokens(_) => EXIT_CONFIG,
+        DaemonError::Panicked => EXIT_SOFTWARE,
+        DaemonError::Store(_)
+        | DaemonError::Directory { .. }
         | DaemonError::Locked(_)
         | DaemonError::Shelf(_)
         | DaemonError::Random(_)
         | DaemonError::Listen { .. }
         | DaemonError::Signals(_)
-        | DaemonError::Core(_) => false,
+        | DaemonError::Core(_) => 1,
     }
 }
 
@@ -68,4 +70,14 @@ fn log_to_stderr() {
         .with_ansi(is_terminal)
         .with_target(false)
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_of_the_software() {
+        assert_eq!(exit_code(&DaemonError::Panicked), 70);
+    }
 }
