@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -30,6 +31,22 @@ impl Tasks {
         drop(tokio::spawn(self.running.track_future(task)));
     }
 
+    /// Starts a task whose end somebody waits for. What it returns does not come where it
+    /// panicked.
+    pub(crate) fn spawn_watched(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = Result<(), Panicked>> + Unpin {
+        let (tell, ended) = oneshot::channel();
+        self.spawn(name, async move {
+            task.await;
+            // Whoever waited may have gone first.
+            tell.send(()).ok();
+        });
+        Box::pin(async { ended.await.map_err(|_dropped| Panicked) })
+    }
+
     /// Tells all tasks to end and waits until the last has.
     pub(crate) async fn finish(&self) {
         self.end.cancel();
@@ -37,6 +54,14 @@ impl Tasks {
         self.running.wait().await;
     }
 }
+
+/// A task ended by a panic, which is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the task panicked, which is a bug of this program (its message is above); commands go on, \
+     and starting the worker again takes them over"
+)]
+pub(crate) struct Panicked;
 
 /// Runs blocking work on a thread of its own. A panic in it continues here.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -47,5 +72,18 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
             // Blocking work is cancelled only by the end of the runtime, and this future with it.
             Err(_cancelled) => std::future::pending().await,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_a_watched_task_is_noticed() {
+        let tasks = Tasks::default();
+        assert_eq!(tasks.spawn_watched("well", async {}).await, Ok(()));
+        let panics = tasks.spawn_watched("unwell", async { panic!("on purpose") });
+        assert_eq!(panics.await, Err(Panicked));
     }
 }

@@ -144,7 +144,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
         state,
     };
     info!(worker.name = %settings.name, data = %settings.data.display(), "worker started");
-    tasks.spawn("daemon", daemon.run(queue));
+    let mut ended = tasks.spawn_watched("daemon", daemon.run(queue));
     tasks.spawn("control socket", server.run(tasks.clone()));
     tasks.spawn("link", link::run(links, end.clone()));
     loop {
@@ -153,6 +153,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
             _ = terminate.recv() => info!("stopping on SIGTERM; commands go on"),
             _ = interrupt.recv() => info!("stopping on SIGINT; commands go on"),
             () = end.cancelled() => {}
+            ended = &mut ended => ended.context("run the commands of this worker")?,
             Some(()) = hangup.recv() => {
                 warn!(
                     "SIGHUP: reload is not in this version; restart the worker to read its \
