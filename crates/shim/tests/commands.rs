@@ -195,6 +195,22 @@ fn a_silent_command_is_ended_and_a_talking_one_is_not() {
 }
 
 #[test]
+fn a_supervisor_sleeps_while_a_command_that_timed_out_takes_its_leave() {
+    let rig = Rig::new();
+    let stat = rig.marker("stat");
+    let leave = format!("echo late; sleep 1; cat /proc/$PPID/stat > {}; exit", stat.display());
+    let mut spec = rig.spec(&format!("trap '{leave}' TERM; while :; do sleep 5; done"));
+    spec.silence_timeout_ms = Some(100);
+    spec.kill_grace_ms = 15_000;
+    let (outcome, log) = rig.run(&spec);
+    assert_eq!((outcome, only(Channel::Out, &log)), (Outcome::Timeout, b"late\n".to_vec()));
+    let stat = fs::read_to_string(stat).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    assert!(ticks < 15, "{ticks} ticks of processor time within a second");
+}
+
+#[test]
 fn a_stop_is_a_signal_and_the_programs_own_answer_counts() {
     let rig = Rig::new();
     let ready = rig.marker("ready");

@@ -137,7 +137,9 @@ impl Watch<'_> {
         }
         // A command that waits for room on the disk is not silent.
         if self.log.length() != before || self.log.is_stuck() {
-            let limit = self.spec.silence_timeout_ms;
+            // A command that has timed out has no more limits: one that passed would be due at
+            // once, again and again, until the kill.
+            let limit = self.spec.silence_timeout_ms.filter(|_| self.ending != Ending::Timeout);
             self.silence_at = limit.map(|limit| after(boot_us(), limit));
         }
         if ready.peers {
@@ -210,7 +212,8 @@ impl Watch<'_> {
 
     fn next_deadline(&self) -> Option<i64> {
         // Standard input that could not be written is tried again soon.
-        let stdin = (!self.stdin_waiting.is_empty()).then(|| boot_us() + 5_000);
+        let is_owed = self.stdin.is_some() && !self.stdin_waiting.is_empty();
+        let stdin = is_owed.then(|| boot_us() + 5_000);
         // So is a full disk.
         let disk = self.log.is_stuck().then(|| boot_us() + FULL_PAUSE_US);
         [self.kill_at, self.whole_at, self.silence_at, stdin, disk].into_iter().flatten().min()
