@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -334,9 +335,7 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
 
     /// Starts the client with its output piped.
     pub fn start_changeport(&self, arguments: &[&str]) -> Client {
-        let mut command = self.changeport_command();
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Client { child: command.spawn().expect("start the client") }
+        Client::start(self.changeport_command().args(arguments))
     }
 
     /// Makes a launcher: a symlink to the client under the name of an app.
@@ -363,9 +362,33 @@ pub struct Client {
 }
 
 impl Client {
+    /// Starts a command of the client with its output piped.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { child: command.spawn().expect("start the client") }
+    }
+
     /// Returns its process id.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+
+    /// Waits until it says something on stderr and returns that line, which `finish` then lacks.
+    ///
+    /// # Panics
+    /// When it ends without a word.
+    pub fn hears(&mut self) -> String {
+        let stderr = self.child.stderr.as_mut().expect("it is piped");
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while byte != *b"\n" {
+            stderr.read_exact(&mut byte).expect("it says something");
+            line.extend(byte);
+        }
+        String::from_utf8_lossy(&line).into_owned()
     }
 
     /// Waits for its end.

@@ -10,7 +10,7 @@ mod words;
 
 use std::time::Instant;
 
-use proto::message::launch::{Follow, Launch, Stage};
+use proto::message::launch::{Follow, Launch, Leave, Stage, Wait};
 
 use crate::connection::{Connection, Trouble};
 use crate::interrupt::Presses;
@@ -132,7 +132,21 @@ impl<'a> Run<'a> {
         if let Some(lasted) = connection.lasted(Instant::now()) {
             pauses.connected(lasted);
         }
+        if self.is_going(&outcome) && connection.send(&Leave {}).is_err() {
+            // Then the connection is lost, and the master finds out by itself.
+        }
         outcome
+    }
+
+    /// Says whether the caller goes on its own account while the master takes it for following.
+    fn is_going(&self, outcome: &Result<Ending, Stop>) -> bool {
+        let is_followed = self.request.is_some() && self.launch.wait != Wait::Detach;
+        is_followed
+            && match outcome {
+                Ok(ending) => ending.result.is_none(),
+                Err(Stop::Complaint(_)) => true,
+                Err(Stop::Trouble(_)) => false,
+            }
     }
 
     fn open(&mut self) -> Result<Connection, Trouble> {

@@ -44,7 +44,9 @@ impl Engine {
                 self.stop_wanted(now, ticket, request, reason, order);
             }
             Event::FollowerCame { request } => self.follower_came(request),
-            Event::FollowerLeft { request } => self.follower_left(now, request),
+            Event::FollowerLeft { request, departure } => {
+                self.follower_left(now, request, departure);
+            }
         }
         self.dispatch(now);
         Decision { writes: self.durable.drain(), actions: std::mem::take(&mut self.actions) }

@@ -47,7 +47,18 @@ pub enum Event {
     /// A client follows a request.
     FollowerCame { request: RequestId },
     /// A client that followed a request is gone.
-    FollowerLeft { request: RequestId },
+    FollowerLeft { request: RequestId, departure: Departure },
+}
+
+/// How sure it is that a client does not come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// It said so.
+    Farewell,
+    /// Its socket on this machine was closed: it has ended, or it is about to connect anew.
+    Closed,
+    /// The connection was lost on the way. The client may not even know yet.
+    Lost,
 }
 
 /// Something submitted by a client, with who it is and its key.

@@ -43,7 +43,7 @@ pub use decision::{Accepted, Action, Answer, Decision, Directive, Refusal, Start
 pub use durable::{Durable, Identity};
 pub use engine::Engine;
 pub use event::{
-    Event, LaunchOffer, LaunchWait, NewChange, Offer, PolledChange, Submission, Ticket,
+    Departure, Event, LaunchOffer, LaunchWait, NewChange, Offer, PolledChange, Submission, Ticket,
 };
 pub use id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
 pub use intake::repeat;

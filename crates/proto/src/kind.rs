@@ -43,6 +43,7 @@ kinds! {
     ENDED = 66, "ended";
     CANCEL = 67, "cancel";
     CANCELLED = 68, "cancelled";
+    LEAVE = 69, "leave";
 
     BUILDS_WANTED = 80, "builds_wanted";
     BUILDS = 81, "builds";

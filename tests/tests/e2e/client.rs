@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use e2e::{Client, Raw, Yard, finish, wait_until};
+use e2e::{Client, Daemon, Raw, Relay, Yard, finish, wait_until};
 use proto::message::hello::{Hello, Refusal, Role};
 use rustix::process::{Signal, kill_process};
 
@@ -275,6 +276,13 @@ fn yard_with_tcp() -> Yard {
     yard
 }
 
+/// Returns where a master listens for clients on TCP.
+fn tcp_address(master: &mut Daemon) -> String {
+    let ready = master.wait_for("ready: ");
+    let address = ready.split("clients 127").nth(1).and_then(|rest| rest.split(',').next());
+    format!("127{}", address.expect("it listens for clients on TCP"))
+}
+
 /// A client that calls over TCP with a token, or without.
 fn over_tcp(yard: &Yard, address: &str, token: Option<&str>) -> Command {
     let mut command = yard.changeport_command();
@@ -290,9 +298,7 @@ fn a_caller_over_tcp_is_who_its_token_says() {
     let mut yard = yard_with_tcp();
     let mut master = yard.start_master();
     let _worker = yard.start_worker("");
-    let ready = master.wait_for("ready: ");
-    let address = ready.split("clients 127").nth(1).and_then(|rest| rest.split(',').next());
-    let address = format!("127{}", address.expect("it listens for clients on TCP"));
+    let address = tcp_address(&mut master);
     let run = finish(over_tcp(&yard, &address, Some("laptop.token")).args(["run", "fail"]));
     assert_eq!((run.code(), run.out(), run.err()), (3, "out\n".into(), "err\n".into()));
     yard.write("wrong.token", "no token at all");
@@ -310,6 +316,38 @@ fn a_caller_over_tcp_is_who_its_token_says() {
     let own = finish(over_tcp(&yard, &address, Some("laptop.token")).args(["status", "fail#1"]));
     assert_eq!(own.out(), "fail#1 ended: FAILURE, exit code 3\n", "{}", own.err());
     assert_eq!(yard.changeport(&["run", "echo", "x"]).out(), "[x]", "the kernel's word goes on");
+}
+
+#[test]
+fn an_app_outlives_a_lost_connection_of_its_caller() {
+    let mut yard = yard_with_tcp();
+    let mut master = yard.start_master();
+    let _worker = yard.start_worker("");
+    let relay = Relay::to(&tcp_address(&mut master));
+    let mut command = over_tcp(&yard, relay.address(), Some("laptop.token"));
+    let client = Client::start(command.args(["run", "gate"]));
+    let connection = relay.connection();
+    wait_until_up(&yard, "gate#1");
+    connection.lose();
+    let _next = relay.connection();
+    open_gate(&yard);
+    let finished = client.finish();
+    assert_eq!((finished.code(), finished.out().as_str()), (0, "up\nthrough\n"), "{finished:?}");
+}
+
+#[test]
+fn a_caller_who_leaves_over_tcp_is_not_waited_for() {
+    let mut yard = yard_with_tcp();
+    let mut master = yard.start_master();
+    let address = tcp_address(&mut master);
+    let mut command = over_tcp(&yard, &address, Some("laptop.token"));
+    let mut client = Client::start(command.args(["run", "gate"]));
+    assert!(client.hears().contains("queued as gate#1"));
+    let began = Instant::now();
+    kill_process(client.pid(), Signal::HUP).expect("the client is ours");
+    assert_eq!(client.finish().code(), 129);
+    wait_until_waiting(&yard, 0);
+    assert!(began.elapsed() < Duration::from_secs(20), "as if the connection had been lost");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use proto::message::launch::{Cancel, Cancelled, Follow, Position, Stage};
+use proto::message::launch::{Cancel, Cancelled, Follow, Leave, Position, Stage};
 use proto::record::Channel;
 use rustix::process::Signal;
 
@@ -72,6 +72,7 @@ fn three_presses_interrupt_then_terminate_then_leave() {
     assert_eq!(call.receive::<Cancel>(), cancel_of(15));
     client.signal(Signal::INT);
     let finished = client.finish();
+    assert_eq!(call.receive::<Leave>(), Leave {});
     call.hung_up();
     assert_eq!(finished.code(), Some(130));
     let said: Vec<_> = finished.err().lines().map(str::to_owned).collect();
@@ -142,9 +143,10 @@ fn a_wish_to_end_it_outlives_the_master() {
 fn a_hang_up_leaves_at_once() {
     let yard = Yard::new();
     let client = start(&mut yard.launcher("hello"));
-    let call = running(&yard);
+    let mut call = running(&yard);
     client.signal(Signal::HUP);
     assert_eq!(client.finish().code(), Some(129));
+    assert_eq!(call.receive::<Leave>(), Leave {});
     call.hung_up();
 }
 
@@ -172,6 +174,7 @@ fn output_that_nobody_reads_ends_it_quietly() {
     call.output(0, &[(Channel::Out, b"to nobody")]);
     let finished = client.finish();
     assert_eq!((finished.code(), finished.err().as_str()), (Some(141), ""));
+    assert_eq!(call.receive::<Leave>(), Leave {});
     call.hung_up();
 }
 

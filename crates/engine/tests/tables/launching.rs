@@ -1,7 +1,7 @@
 //! Calls of apps: acceptance, repetition, and callers who leave.
 
 use attempt::{Outcome, StopOrder};
-use engine::{BuildResult, Event, LaunchWait, NewChange, Offer, Submission};
+use engine::{BuildResult, Departure, Event, LaunchWait, NewChange, Offer, Submission};
 
 use crate::yard::{ANN, End, SECOND, Yard, accepted, launch, refused};
 
@@ -51,14 +51,14 @@ fn the_last_follower_who_leaves_takes_the_request_along() {
         yard.happens(Event::FollowerCame { request });
         yard.happens(Event::FollowerCame { request });
         yard.wait(3_600 * SECOND);
-        yard.happens(Event::FollowerLeft { request });
+        yard.happens(Event::FollowerLeft { request, departure: Departure::Farewell });
         yard.wait(3_600 * SECOND);
         assert!(yard.is_waiting(&name), "one follower is left");
-        yard.happens(Event::FollowerLeft { request });
+        yard.happens(Event::FollowerLeft { request, departure: Departure::Farewell });
         assert_eq!(yard.end_of(&name), if is_given_up { left() } else { None }, "{app}");
         // Words about what has ended change nothing.
         yard.happens(Event::FollowerCame { request });
-        yard.happens(Event::FollowerLeft { request });
+        yard.happens(Event::FollowerLeft { request, departure: Departure::Farewell });
     }
 }
 
@@ -76,13 +76,46 @@ fn a_follower_who_comes_back_after_a_restart_keeps_the_request() {
 }
 
 #[test]
+fn a_follower_who_did_not_say_farewell_has_time_to_come_back() {
+    for (departure, time) in [(Departure::Closed, SECOND / 2), (Departure::Lost, 30 * SECOND)] {
+        for comes_back in [false, true] {
+            let mut yard = Yard::new(APPS);
+            let name = yard.launch("tool");
+            let request = yard.id(&name);
+            yard.happens(Event::FollowerCame { request });
+            yard.happens(Event::FollowerLeft { request, departure });
+            yard.wait(time - 1);
+            assert!(yard.is_waiting(&name), "{departure:?}");
+            if comes_back {
+                yard.happens(Event::FollowerCame { request });
+            }
+            yard.wait(1);
+            let expected = if comes_back { None } else { left() };
+            assert_eq!(yard.end_of(&name), expected, "{departure:?}");
+        }
+    }
+}
+
+#[test]
+fn a_farewell_does_not_wait_for_those_who_were_lost_before() {
+    let mut yard = Yard::new(APPS);
+    let name = yard.launch("tool");
+    let request = yard.id(&name);
+    yard.happens(Event::FollowerCame { request });
+    yard.happens(Event::FollowerLeft { request, departure: Departure::Lost });
+    yard.happens(Event::FollowerCame { request });
+    yard.happens(Event::FollowerLeft { request, departure: Departure::Farewell });
+    assert_eq!(yard.end_of(&name), left());
+}
+
+#[test]
 fn the_command_of_a_caller_who_left_is_hung_up() {
     let mut yard = Yard::new(APPS);
     yard.attach("w1", 1);
     let name = yard.launch("tool");
     let request = yard.id(&name);
     yard.happens(Event::FollowerCame { request });
-    yard.happens(Event::FollowerLeft { request });
+    yard.happens(Event::FollowerLeft { request, departure: Departure::Farewell });
     let (command, _) = yard.command(&name);
     assert_eq!(yard.machine("w1").stops, [(command, StopOrder { signal: 1, grace_ms: 5_000 })]);
     yard.ends(&name, Outcome::Signal(1));

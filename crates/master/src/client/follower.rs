@@ -5,7 +5,7 @@
 
 use anyhow::Context as _;
 use engine::row::RequestState;
-use engine::{Event, RequestId, RequestName};
+use engine::{Departure, Event, RequestId, RequestName};
 use proto::limits;
 use proto::message::hello::Refusal;
 use proto::message::launch::{Ended, Follow, Output, Position, Progress, Stage};
@@ -119,9 +119,9 @@ impl Follower {
     }
 
     /// Tells the engine that this client no longer follows.
-    pub(super) async fn leave(self, parts: &ListenerParts) {
+    pub(super) async fn leave(self, parts: &ListenerParts, departure: Departure) {
         if matches!(self.purpose, Purpose::Request)
-            && parts.core.tell(Event::FollowerLeft { request: self.id }).await.is_err()
+            && parts.core.tell(Event::FollowerLeft { request: self.id, departure }).await.is_err()
         {
             tracing::debug!("the master is stopping");
         }

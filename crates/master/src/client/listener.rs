@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use super::identity::{self, Principal};
-use super::session::{self, Caller};
+use super::session::{self, Caller, Way};
 use super::socket_file::SocketFile;
 use crate::core::Core;
 use crate::log::Shelf;
@@ -147,12 +147,12 @@ impl Listener {
             Socket::Unix(socket, _) => {
                 let (client, _) = socket.accept().await?;
                 let caller = self.unix_caller(&client);
-                self.welcome(tasks, client, caller);
+                self.welcome(tasks, client, Way::Unix, caller);
             }
             Socket::Tcp(socket) => {
                 let (client, _) = socket.accept().await?;
                 client.set_nodelay(true)?;
-                self.welcome(tasks, client, Caller::MustShowToken);
+                self.welcome(tasks, client, Way::Tcp, Caller::MustShowToken);
             }
         }
         Ok(())
@@ -183,7 +183,7 @@ impl Listener {
         identity::has_identity_map() || (insecure_userns && principal.user.uid == Some(own))
     }
 
-    fn welcome<S>(&self, tasks: &Tasks, socket: S, caller: Caller)
+    fn welcome<S>(&self, tasks: &Tasks, socket: S, way: Way, caller: Caller)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -195,7 +195,7 @@ impl Listener {
         tasks.spawn("client session", async move {
             // Dropping a session loses nothing: clients come back and name their place.
             let ended = tokio::select! {
-                ended = session::run(socket, caller, door, &parts, permit) => ended,
+                ended = session::run(socket, way, caller, door, &parts, permit) => ended,
                 () = cancel.cancelled() => Ok(()),
             };
             if let Err(error) = ended {

@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use engine::Departure;
 use futures_util::StreamExt as _;
 use proto::codec::FrameCodec;
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
-use proto::message::launch::{Cancel, Follow, Launch, SendChange};
+use proto::message::launch::{Cancel, Follow, Launch, Leave, SendChange};
 use proto::message::question::{
     BuildsWanted, LogWanted, QueueWanted, RequestWanted, StatusWanted, WhyWanted,
 };
@@ -36,6 +37,25 @@ pub(super) enum Caller {
     Refused(String),
 }
 
+/// What a connection goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Within this machine: only a client that closes its socket, or dies, ends it.
+    Unix,
+    /// A network, which may lose it while both sides are well.
+    Tcp,
+}
+
+impl Way {
+    /// Returns what the end of a connection means where the client did not say that it leaves.
+    fn departure(self) -> Departure {
+        match self {
+            Self::Unix => Departure::Closed,
+            Self::Tcp => Departure::Lost,
+        }
+    }
+}
+
 /// Submissions of one connection whose commit is awaited; then no more is read from it.
 const MOST_SUBMISSIONS: usize = 256;
 
@@ -44,6 +64,7 @@ type Frames<S> = FramedRead<ReadHalf<S>, FrameCodec>;
 /// Runs the connection to its end.
 pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     socket: S,
+    way: Way,
     caller: Caller,
     door: Door,
     parts: &ListenerParts,
@@ -66,7 +87,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     let mut session = Session { parts, door, principal, authority, follower: None, submissions };
     let outcome = session.serve(&mut frames, &mut out).await;
     if let Some(follower) = session.follower.take() {
-        follower.leave(parts).await;
+        follower.leave(parts, way.departure()).await;
     }
     outcome
 }
@@ -229,7 +250,7 @@ impl Session<'_> {
 
     async fn stop_following(&mut self) {
         if let Some(follower) = self.follower.take() {
-            follower.leave(self.parts).await;
+            follower.leave(self.parts, Departure::Farewell).await;
         }
     }
 
@@ -272,6 +293,11 @@ impl Session<'_> {
                     Ok(follower) => self.follower = Some(follower),
                     Err(refusal) => out.send(&refusal).await?,
                 }
+                Ok(())
+            }
+            Leave::KIND => {
+                let Leave {} = frame.open()?;
+                self.stop_following().await;
                 Ok(())
             }
             Cancel::KIND => out.send_either(request::cancel(self, frame.open()?).await?).await,

@@ -16,7 +16,7 @@ impl Followers {
     pub(super) fn settled(&mut self, event: &Event) {
         match event {
             Event::FollowerCame { request } => *self.0.entry(*request).or_default() += 1,
-            Event::FollowerLeft { request } => {
+            Event::FollowerLeft { request, .. } => {
                 if let Some(count) = self.0.get_mut(request) {
                     *count -= 1;
                     if *count == 0 {

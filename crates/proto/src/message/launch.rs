@@ -17,6 +17,7 @@ messages! {
     Ended = ENDED;
     Cancel = CANCEL;
     Cancelled = CANCELLED;
+    Leave = LEAVE;
 }
 
 wire_words! {
@@ -139,6 +140,11 @@ pub struct Ended {
     /// One sentence where the result is not the command's own.
     pub reason: String,
 }
+
+/// Says that the client follows no more and does not come back. Without it a connection that
+/// ends may have been lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leave {}
 
 /// Asks for the end of a request, in whatever state it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

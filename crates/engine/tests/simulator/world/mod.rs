@@ -11,7 +11,7 @@ use std::sync::Arc;
 use attempt::{CommandId, Stamp};
 use config::Name;
 use engine::settings::Settings;
-use engine::{Engine, Event, Identity, Now, RequestId};
+use engine::{Departure, Engine, Event, Identity, Now, RequestId};
 
 use crate::clients::Clients;
 use crate::database::Database;
@@ -185,7 +185,9 @@ impl World {
 
     fn leave(&mut self, request: RequestId) {
         self.clients.following.remove(&request);
-        self.take(vec![Event::FollowerLeft { request }]);
+        let departures = [Departure::Farewell, Departure::Closed, Departure::Lost];
+        let departure = departures[self.rng.index(departures.len())];
+        self.take(vec![Event::FollowerLeft { request, departure }]);
     }
 
     fn hear_workers(&mut self) {

@@ -2,7 +2,7 @@
 
 use config::Name;
 use engine::row::User;
-use engine::{LaunchOffer, LaunchWait, Offer, RequestId, Submission};
+use engine::{Departure, LaunchOffer, LaunchWait, Offer, RequestId, Submission};
 use tempfile::TempDir;
 
 use super::*;
@@ -102,9 +102,11 @@ async fn a_follower_that_came_in_a_refused_batch_is_counted_once() {
     let request = yard.accepted().await;
     yard.take(vec![Input::Event(Event::FollowerCame { request })]).await;
     yard.take_with_a_bad_one(Event::FollowerCame { request }).await;
-    yard.take(vec![Input::Event(Event::FollowerLeft { request })]).await;
+    yard.take(vec![Input::Event(Event::FollowerLeft { request, departure: Departure::Farewell })])
+        .await;
     assert!(yard.is_waiting(request), "one still follows");
-    yard.take(vec![Input::Event(Event::FollowerLeft { request })]).await;
+    yard.take(vec![Input::Event(Event::FollowerLeft { request, departure: Departure::Farewell })])
+        .await;
     assert!(!yard.is_waiting(request), "nobody follows");
 }
 
@@ -115,8 +117,9 @@ async fn a_follower_that_left_in_a_refused_batch_is_counted_once() {
     for _ in 0..2 {
         yard.take(vec![Input::Event(Event::FollowerCame { request })]).await;
     }
-    yard.take_with_a_bad_one(Event::FollowerLeft { request }).await;
+    yard.take_with_a_bad_one(Event::FollowerLeft { request, departure: Departure::Farewell }).await;
     assert!(yard.is_waiting(request), "one still follows");
-    yard.take(vec![Input::Event(Event::FollowerLeft { request })]).await;
+    yard.take(vec![Input::Event(Event::FollowerLeft { request, departure: Departure::Farewell })])
+        .await;
     assert!(!yard.is_waiting(request), "nobody follows");
 }
