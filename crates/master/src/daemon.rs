@@ -82,6 +82,7 @@ pub(crate) async fn run(
     let heart = Tasks::default();
     let doors = Tasks::default();
     let shelf = Arc::new(Shelf::open(&master.data.join("logs"))?);
+    retire_doubled(&store, &shelf).await?;
     let (core, mut ended) = start_heart(&heart, &store, &settings, identity, &shelf);
     let yard =
         Yard { master, settings, identity, store, core, shelf, board: SourceBoard::default() };
@@ -159,6 +160,16 @@ async fn keep_revision(store: &Store, files: &[SourceFile]) -> Result<i64, Store
     };
     let files: Vec<RevisionFile> = files.iter().map(file).collect();
     store.revision_put(&files, clock::wall_us()).await
+}
+
+/// Removes living logs whose sealed form the database knows.
+async fn retire_doubled(store: &Store, shelf: &Shelf) -> Result<(), DaemonError> {
+    for command in shelf.doubled()? {
+        if store.log_of(command).await?.is_some() {
+            shelf.retire(command);
+        }
+    }
+    Ok(())
 }
 
 /// Starts the engine's loop and the keeper. The receiver tells of the loop's end.

@@ -120,6 +120,22 @@ impl Shelf {
         }
     }
 
+    /// Returns the commands whose logs are here in both forms, as a kill or a power cut leaves
+    /// them between the seal of a log and the removal of its living form.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn doubled(&self) -> Result<Vec<CommandId>, ShelfError> {
+        let open = |source| ShelfError::Open { path: self.folder.clone(), source };
+        let mut doubled = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(open)? {
+            let name = entry.map_err(open)?.file_name();
+            let command = name.to_str().and_then(|name| command_of(name.strip_suffix(".log")?));
+            doubled.extend(command.filter(|command| self.sealed_path(*command).exists()));
+        }
+        Ok(doubled)
+    }
+
     /// Opens a log for reading, in whichever form it is.
     ///
     /// # Errors
@@ -171,6 +187,14 @@ impl Shelf {
     fn sealed_path(&self, command: CommandId) -> PathBuf {
         self.folder.join(Self::sealed_name(command))
     }
+}
+
+/// Reads a command's id as it is written in names of files.
+fn command_of(text: &str) -> Option<CommandId> {
+    let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?.to_be_bytes();
+    let (incarnation, counter) = (number.first_chunk()?, number.last_chunk()?);
+    let incarnation = u64::from_be_bytes(*incarnation);
+    Some(CommandId { incarnation, counter: i64::from_be_bytes(*counter) })
 }
 
 /// A log open for reading.
@@ -266,7 +290,9 @@ mod tests {
         assert_eq!(shelf.position(COMMAND).unwrap(), 0);
         let live = shelf.live(COMMAND).unwrap().expect("nothing is sealed yet");
         live.append(0, &records()).unwrap();
+        assert_eq!(shelf.doubled().unwrap(), []);
         shelf.seal(COMMAND).unwrap().expect("it is not empty");
+        assert_eq!(shelf.doubled().unwrap(), [COMMAND]);
         assert!(shelf.live(COMMAND).unwrap().is_some(), "the database does not know yet");
         shelf.retire(COMMAND);
         let whole = records().len() as u64;
