@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use e2e::Volume;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -147,6 +148,16 @@ impl Scene {
             Fault::PauseClient { nth, ms } => {
                 let client = self.find(|scene| nth_of(scene.callers.open(), nth));
                 self.pause(client, ms, during)?;
+            }
+            Fault::FullDisk { disk, ms } => {
+                self.fleet.disk(disk).into_iter().for_each(Volume::fill);
+                self.launch(during)?;
+                sleep(ms);
+                self.fleet.disk(disk).into_iter().for_each(Volume::free);
+            }
+            Fault::CutPower { down_ms } => {
+                self.launch(during)?;
+                self.fleet.cut_power(Duration::from_millis(down_ms));
             }
             Fault::Cut { worker } => {
                 self.fleet.proxy(index(worker)).into_iter().for_each(Proxy::cut);

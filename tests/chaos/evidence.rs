@@ -28,6 +28,8 @@ pub(crate) struct Evidence {
     pub(crate) witnesses: BTreeMap<String, Witness>,
     /// Commands that found a witness of their own.
     pub(crate) twice: Vec<String>,
+    /// Disks were full at times: work may have been refused.
+    pub(crate) had_full_disks: bool,
     /// Commands whose shim we killed.
     pub(crate) killed: BTreeMap<String, Kill>,
     /// What the daemons' logs say of panics.

@@ -13,6 +13,16 @@ pub(crate) enum Family {
     Shim,
     Net,
     Client,
+    Disk,
+}
+
+/// A disk of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disk {
+    /// Database and logs.
+    Master,
+    /// Spool and working directories of the first worker.
+    Worker,
 }
 
 /// One fault.
@@ -57,6 +67,15 @@ pub(crate) enum Fault {
     PauseClient {
         nth: u64,
         ms: u64,
+    },
+    /// Nothing fits on a disk any more, for a while.
+    FullDisk {
+        disk: Disk,
+        ms: u64,
+    },
+    /// The machine of the master loses what was not synced.
+    CutPower {
+        down_ms: u64,
     },
     /// The connection ends on both sides.
     Cut {
@@ -104,6 +123,11 @@ impl Fault {
                 _ => Self::PauseClient { nth, ms },
             },
             Family::Net => Self::draw_net(worker, dice),
+            Family::Disk => match kind {
+                0..=2 => Self::FullDisk { disk: Disk::Master, ms },
+                3..=5 => Self::FullDisk { disk: Disk::Worker, ms },
+                _ => Self::CutPower { down_ms },
+            },
         }
     }
 

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use e2e::{Daemon, Yard, finish, free_address, wait_until};
-use rustix::process::{Pid, Signal};
+use e2e::{Daemon, Volume, Yard, finish, free_address, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::fault::Disk;
 use crate::proxy::{Proxy, Side};
 
 const WORKERS: usize = 3;
@@ -25,6 +26,10 @@ pub(crate) struct Fleet {
     pub(crate) yard: Yard,
     master: Option<Daemon>,
     stations: Vec<Station>,
+    /// Of the master and of the first worker, where they have one.
+    disks: Vec<Volume>,
+    /// Daemons that ended although nobody asked them to.
+    pub(crate) surprises: Vec<String>,
     /// Daemons that have ended. Supervisors that live on hold their logs open.
     ended: Vec<(String, Daemon)>,
     pub(crate) times: Times,
@@ -56,10 +61,21 @@ pub(crate) enum Wiring {
     Proxied,
 }
 
+/// Whether the master and a worker have small disks of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disks {
+    Shared,
+    Own,
+}
+
 impl Fleet {
     /// Makes a yard, and starts everything in it.
-    pub(crate) fn start(wiring: Wiring, seed: u64) -> anyhow::Result<Self> {
+    pub(crate) fn start(wiring: Wiring, disks: Disks, seed: u64) -> anyhow::Result<Self> {
         let yard = Yard::new("");
+        let disks = match disks {
+            Disks::Shared => Vec::new(),
+            Disks::Own => own_disks(&yard)?,
+        };
         let names: Vec<String> = (1..=WORKERS).map(|number| format!("w{number}")).collect();
         let mut hashes = String::new();
         for name in &names {
@@ -80,7 +96,15 @@ impl Fleet {
             stations.push(Station { name, daemon: None, proxy, half_open_until: None });
         }
         let times = Times::default();
-        let mut fleet = Self { yard, master: None, stations, ended: Vec::new(), times };
+        let mut fleet = Self {
+            yard,
+            master: None,
+            stations,
+            disks,
+            surprises: Vec::new(),
+            ended: Vec::new(),
+            times,
+        };
         fleet.start_master();
         for index in 0..WORKERS {
             fleet.start_worker(index);
@@ -229,8 +253,43 @@ impl Fleet {
         self.stations.iter().map(count).sum()
     }
 
+    /// Returns a disk, where it can be had.
+    pub(crate) fn disk(&self, disk: Disk) -> Option<&Volume> {
+        self.disks.get(disk as usize)
+    }
+
+    /// Cuts the power of the master's disk and brings it back; the master does not survive that.
+    pub(crate) fn cut_power(&mut self, down: Duration) {
+        let Some(disk) = self.disks.first() else { return };
+        disk.cut_power();
+        // It may go on for a moment, and must not tell anybody what it did not keep.
+        std::thread::sleep(down);
+        self.kill_master();
+        if let Some(disk) = self.disks.first() {
+            disk.restore_power();
+        }
+    }
+
+    /// Takes note of daemons that ended by themselves.
+    fn look_after_daemons(&mut self) {
+        if let Some(mut master) = self.master.take_if(|master| master.has_exited()) {
+            self.surprises.push(format!("the master ended: {}", last_words(&mut master)));
+            self.bury(master, "master");
+        }
+        for index in 0..self.stations.len() {
+            let station = &mut self.stations[index];
+            let Some(mut worker) = station.daemon.take_if(|worker| worker.has_exited()) else {
+                continue;
+            };
+            let name = station.name.clone();
+            self.surprises.push(format!("worker {name} ended: {}", last_words(&mut worker)));
+            self.bury(worker, &name);
+        }
+    }
+
     /// Starts whatever does not run and lets every byte through.
     pub(crate) fn heal(&mut self) {
+        self.look_after_daemons();
         for station in &self.stations {
             if let Some(proxy) = &station.proxy {
                 proxy.heal();
@@ -274,6 +333,30 @@ impl Station {
         let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
         self.is_reachable() && status["master"]["state"] == "attached"
     }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        // Daemons before their disks; what is left after them goes with the yard.
+        self.master = None;
+        self.stations.clear();
+        for pid in self.yard.processes() {
+            // It may be gone by now.
+            let _is_gone = kill_process(pid, Signal::KILL).is_err();
+        }
+        self.disks.clear();
+    }
+}
+
+fn own_disks(yard: &Yard) -> anyhow::Result<Vec<Volume>> {
+    let disk = |place: &str, mebibytes| {
+        Volume::new(&yard.path(place), mebibytes).map_err(anyhow::Error::msg)
+    };
+    Ok(vec![disk("master", 1_024)?, disk("w1", 128)?])
+}
+
+fn last_words(daemon: &mut Daemon) -> String {
+    daemon.log().lines().last().unwrap_or_default().to_owned()
 }
 
 fn configuration(yard: &Yard, address: &str, names: &[String]) -> anyhow::Result<String> {

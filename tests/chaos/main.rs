@@ -10,6 +10,7 @@ mod evidence;
 mod fault;
 mod fleet;
 mod job;
+mod power;
 mod proxy;
 mod run;
 mod sabotage;
@@ -36,7 +37,7 @@ struct Arguments {
     #[arg(long, default_value_t = 150)]
     cycles: u64,
     /// What to break.
-    #[arg(long, value_delimiter = ',', default_value = "master,worker,shim,net,client")]
+    #[arg(long, value_delimiter = ',', default_value = "master,worker,shim,net,client,disk")]
     faults: Vec<Family>,
     /// End with one line of JSON.
     #[arg(long)]

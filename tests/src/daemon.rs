@@ -59,6 +59,11 @@ impl Daemon {
         })
     }
 
+    /// Says whether its process has ended by itself.
+    pub fn has_exited(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Returns its process id.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)

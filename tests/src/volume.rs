@@ -1,17 +1,19 @@
 //! A small disk of its own, which can be full, and whose power can be cut. Only root can have one.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::finish;
+use rustix::fs::FallocateFlags;
+
+use crate::process::{finish, wait_until};
 
 const FILLER: &str = "filler";
 /// Shuts an ext4 file system down without writing its journal: ioctl `EXT4_IOC_SHUTDOWN` with
 /// `EXT4_GOING_FLAGS_NOLOGFLUSH`. Source: `fs/ext4/ext4.h` of Linux.
 const SHUT_DOWN: &str = "open(my $file, '<', $ARGV[0]) or die \"open: $!\"; \
-     ioctl($file, 0x8004587d, pack('L', 2)) or die \"ioctl: $!\";";
+     my $flags = pack('L', 2); ioctl($file, 0x8004587d, $flags) or die \"ioctl: $!\";";
 
 /// A mounted file system in a file.
 #[derive(Debug)]
@@ -48,10 +50,24 @@ impl Volume {
     /// # Panics
     /// When that fails for another reason.
     pub fn fill(&self) {
-        let mut file = File::create(self.place.join(FILLER)).expect("make a filler");
+        let path = self.place.join(FILLER);
+        self.reserve(&File::create(&path).expect("make a filler"));
+        let mut file = OpenOptions::new().append(true).open(path).expect("open the filler");
         for size in [1 << 20, 4096, 1] {
             let piece = vec![0; size];
             while file.write_all(&piece).is_ok() {}
+        }
+    }
+
+    /// Takes most of the room at once.
+    fn reserve(&self, file: &File) {
+        let Ok(free) = rustix::fs::statvfs(&self.place) else { return };
+        let most = free.f_bavail * free.f_frsize;
+        // The file system needs some of it to say where the rest is: what fits, fits.
+        for part in [most / 100 * 99, most / 100 * 90] {
+            if rustix::fs::fallocate(file, FallocateFlags::empty(), 0, part).is_ok() {
+                return;
+            }
         }
     }
 
@@ -74,13 +90,15 @@ impl Volume {
         run(Command::new("perl").args(["-e", SHUT_DOWN]).arg(&any)).expect("shut a volume down");
     }
 
-    /// Mounts it again, as a machine does that was started again. Nobody may have a file of it
+    /// Mounts it again, as a machine does that was started again, once nobody has a file of it
     /// open.
     ///
     /// # Panics
     /// When that cannot be done.
     pub fn restore_power(&self) {
-        run(Command::new("umount").arg(&self.place)).expect("unmount a volume");
+        wait_until("an end of all use of a volume", || {
+            run(Command::new("umount").arg(&self.place)).ok()
+        });
         self.mount().expect("mount a volume");
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask chaos`: builds and runs the chaos harness, which is part of the end-to-end tests.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::cargo::{cargo, run};
@@ -12,9 +13,9 @@ pub(crate) fn main(is_release: bool, arguments: &[String]) -> anyhow::Result<()>
     run(harness(is_release).args(arguments))
 }
 
-/// Runs what belongs to every run of all tests.
-pub(crate) fn normal() -> anyhow::Result<()> {
-    run(harness(false).args(NORMAL))
+/// Runs what belongs to every run of all tests; `skips` gets what could not be tried.
+pub(crate) fn normal(skips: &Path) -> anyhow::Result<()> {
+    run(harness(false).args(NORMAL).env("YARDMASTER_SKIPS", skips))
 }
 
 fn harness(is_release: bool) -> Command {

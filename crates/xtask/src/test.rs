@@ -45,7 +45,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
         counts = add(counts, count(cargo().args(sim), &skips.path)?);
         Ok(())
     })?;
-    stage("chaos", chaos::normal)?;
+    stage("chaos", || chaos::normal(&skips.path))?;
     report(counts, &skips)
 }
 

@@ -43,6 +43,8 @@ impl fmt::Display for Finding {
 const SUPERVISOR_LOST: &str = "lost(supervisor)";
 /// Exit code of a launcher whose command may have run, and nobody knows how it ended.
 const UNKNOWN_OUTCOME: i64 = 74;
+/// A launcher whose request the master could not store.
+const NOT_STORED: i32 = 75;
 /// A launcher that could not reach the master.
 const UNREACHABLE: i32 = 69;
 
@@ -103,6 +105,7 @@ impl<'a> Judge<'a> {
         match (&told.request, told.launch.mode) {
             // Refused before anything was sent, or given up.
             (None, _) if code == UNREACHABLE => {}
+            (None, _) if code == NOT_STORED && self.evidence.had_full_disks => {}
             (None, _) => self.find(Kind::Wrong, format!("{said} without a request")),
             (Some(_), Mode::Detach) if code == 0 => {}
             (Some(_), Mode::Detach) => self.find(Kind::Wrong, said),
@@ -214,8 +217,8 @@ impl<'a> Judge<'a> {
                 );
             }
         } else if outcome.starts_with("not_started(") && witness.is_none() {
-            // Its shim was killed before it let the command run.
-            if !self.evidence.killed.contains_key(id) {
+            // Its shim was killed before it let the command run, or there was no room for it.
+            if !self.evidence.had_full_disks && !self.evidence.killed.contains_key(id) {
                 self.find(Kind::Wrong, format!("command {id} of {name} is {outcome}"));
             }
         } else if outcome.starts_with("lost(") {
