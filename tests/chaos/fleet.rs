@@ -45,12 +45,12 @@ struct Station {
     half_open_until: Option<Instant>,
 }
 
-/// The slowest of what has a limit.
-#[derive(Debug, Default, Clone, Copy)]
+/// What was measured.
+#[derive(Debug, Default)]
 pub(crate) struct Times {
-    /// From the start of a daemon until every worker, or it itself, is attached.
-    pub(crate) adoption: Duration,
-    /// From SIGTERM to the end of a daemon.
+    /// From each start of a daemon until every worker, or it itself, is attached.
+    pub(crate) adoptions: Vec<Duration>,
+    /// From SIGTERM to the end of a daemon, the slowest.
     pub(crate) stop: Duration,
 }
 
@@ -125,7 +125,7 @@ impl Fleet {
             daemon.wait_for(&format!("worker {} attached", station.name));
         }
         self.master = Some(daemon);
-        self.times.adoption = self.times.adoption.max(begun.elapsed());
+        self.times.adoptions.push(begun.elapsed());
     }
 
     /// Starts a worker where it is not running, and waits until it is attached where it can be.
@@ -140,7 +140,7 @@ impl Fleet {
         self.stations[index].half_open_until = None;
         if self.master.is_some() {
             daemon.wait_for("attached");
-            self.times.adoption = self.times.adoption.max(begun.elapsed());
+            self.times.adoptions.push(begun.elapsed());
         }
         self.stations[index].daemon = Some(daemon);
     }

@@ -147,7 +147,10 @@ fn report(
 ) {
     let count = |kind| findings.iter().filter(|finding| finding.kind == kind).count();
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let times = scene.fleet.times;
+    let times = &scene.fleet.times;
+    let mut adoptions = times.adoptions.clone();
+    adoptions.sort_unstable();
+    let middle = adoptions.get(adoptions.len() / 2).copied().unwrap_or_default();
     let summary = json!({
         "cycles": arguments.cycles,
         "builds": evidence.requests.len(),
@@ -157,7 +160,8 @@ fn report(
         "gaps": count(Kind::Gap),
         "left": count(Kind::Left),
         "late": count(Kind::Late),
-        "slowest_adoption_ms": ms(times.adoption),
+        "slowest_adoption_ms": ms(adoptions.last().copied().unwrap_or_default()),
+        "median_adoption_ms": ms(middle),
         "slowest_stop_ms": ms(times.stop),
         "slowest_tree_ms": ms(scene.slowest_tree),
         "slowest_release_ms": ms(slowest_release(evidence)),
