@@ -42,6 +42,18 @@ impl Daemon {
 
     /// Waits until its log holds the text.
     pub(crate) fn wait_for(&mut self, text: &str) -> anyhow::Result<String> {
+        self.wait_for_with(text, |length| {
+            std::thread::sleep(length);
+            Ok(())
+        })
+    }
+
+    /// Waits until its log holds the text, by pauses that may fail.
+    pub(crate) fn wait_for_with(
+        &mut self,
+        text: &str,
+        mut pause: impl FnMut(Duration) -> anyhow::Result<()>,
+    ) -> anyhow::Result<String> {
         let begun = Instant::now();
         loop {
             let log = self.log();
@@ -54,7 +66,7 @@ impl Daemon {
             if begun.elapsed() > TO_START {
                 bail!("the {} did not say `{text}`:\n{log}", self.name);
             }
-            std::thread::sleep(GLANCE);
+            pause(GLANCE)?;
         }
     }
 

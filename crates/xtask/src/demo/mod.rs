@@ -2,8 +2,10 @@
 //!
 //! All state is below `target/demo`, made anew each time. Nothing is left running.
 
+mod interrupts;
 mod state;
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use crate::cargo::root;
 use crate::child::Daemon;
 use crate::release::{self, Programs};
 use crate::say;
+use interrupts::{Interrupted, Interrupts};
 use state::State;
 
 const CONFIGURATION: &str = "examples/master.toml";
@@ -22,54 +25,51 @@ const TO_BUILD: Duration = Duration::from_secs(120);
 
 /// Shows everything once, then stays until Ctrl-C unless `once`.
 pub(crate) fn main(once: bool) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start a runtime for signals")?;
     say("building in release …");
     let programs = release::build()?;
     let state = State::make(&programs)?;
-    let mut running = Running::start(&programs, &state)?;
-    let shown = running.show();
+    // From here on a signal is an order to stop what was started.
+    let interrupts = Interrupts::listen()?;
+    let mut demo = Demo { programs, state, interrupts, master: None, worker: None };
+    let mut shown = demo.start().and_then(|()| demo.show());
     if !once && shown.is_ok() {
-        running.say_what_to_try();
-        runtime.block_on(interrupted())?;
+        demo.say_what_to_try();
+        demo.interrupts.wait();
         say("");
     }
-    let stopped = running.stop();
+    if shown.as_ref().is_err_and(|error| error.is::<Interrupted>()) {
+        say("");
+        shown = shown.context("the demo was stopped");
+    }
+    let stopped = demo.stop();
     shown.and(stopped)
 }
 
-async fn interrupted() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("wait for Ctrl-C"),
-        _ = terminate.recv() => Ok(()),
-    }
+/// The demo and its processes.
+struct Demo {
+    programs: Programs,
+    state: State,
+    interrupts: Interrupts,
+    master: Option<Daemon>,
+    worker: Option<Daemon>,
 }
 
-/// The demo's processes.
-struct Running<'a> {
-    programs: &'a Programs,
-    state: &'a State,
-    master: Daemon,
-    worker: Daemon,
-}
-
-impl<'a> Running<'a> {
-    fn start(programs: &'a Programs, state: &'a State) -> anyhow::Result<Self> {
-        let mut command = Command::new(&programs.master);
+impl Demo {
+    fn start(&mut self) -> anyhow::Result<()> {
+        let mut command = Command::new(&self.programs.master);
         command.current_dir(root()).args(["--config", CONFIGURATION]);
-        let mut master = Daemon::start("master", &mut command, &state.path("master.log"))?;
-        master.wait_for("ready: ")?;
+        let log = self.state.path("master.log");
+        let master = self.master.insert(Daemon::start("master", &mut command, &log)?);
+        let mut pause = |length| Ok(self.interrupts.pause(length)?);
+        master.wait_for_with("ready: ", &mut pause)?;
         say(&format!("the master is ready   (master --config {CONFIGURATION})"));
-        let mut command = Command::new(&programs.worker);
-        command.arg("--config").arg(state.path("worker.toml"));
-        let mut worker = Daemon::start("worker", &mut command, &state.path("worker.log"))?;
-        worker.wait_for("attached")?;
+        let mut command = Command::new(&self.programs.worker);
+        command.arg("--config").arg(self.state.path("worker.toml"));
+        let log = self.state.path("worker.log");
+        let worker = self.worker.insert(Daemon::start("worker", &mut command, &log)?);
+        worker.wait_for_with("attached", &mut pause)?;
         say("the worker is attached");
-        Ok(Self { programs, state, master, worker })
+        Ok(())
     }
 
     fn show(&mut self) -> anyhow::Result<()> {
@@ -88,11 +88,11 @@ impl<'a> Running<'a> {
         command
     }
 
-    fn wait_for_build(&self) -> anyhow::Result<()> {
+    fn wait_for_build(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
-            let output = self.master_command().args(["builds", "--json"]).output();
-            let output = output.context("ask for builds")?;
+            let mut command = self.master_command();
+            let output = self.interrupts.output(command.args(["builds", "--json"]))?;
             let builds: Vec<Value> = String::from_utf8_lossy(&output.stdout)
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok())
@@ -101,7 +101,7 @@ impl<'a> Running<'a> {
             match result {
                 Some("SUCCESS" | "WARNINGS") => return Ok(()),
                 Some("") | None if begun.elapsed() < TO_BUILD => {
-                    std::thread::sleep(Duration::from_millis(50));
+                    self.interrupts.pause(Duration::from_millis(50))?;
                 }
                 Some("") | None => bail!("the build did not end within {TO_BUILD:?}"),
                 Some(other) => {
@@ -113,9 +113,10 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn run_and_show(&self, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    fn run_and_show(&mut self, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
         say(&format!("$ {name} {}", arguments.join(" ")));
-        let output = self.master_command().args(arguments).output().context("run the master")?;
+        let mut command = self.master_command();
+        let output = self.interrupts.output(command.args(arguments))?;
         say(String::from_utf8_lossy(&output.stdout).trim_end());
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
@@ -123,15 +124,14 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    fn call_launcher(&self) -> anyhow::Result<()> {
+    fn call_launcher(&mut self) -> anyhow::Result<()> {
         let launcher = self.state.path("bin/hello");
         say("$ hello \"$USER\" 'from a symlink'");
         let user = std::env::var("USER").unwrap_or_else(|_| "you".to_owned());
-        let output = Command::new(&launcher)
-            .args([user.as_str(), "from a symlink"])
-            .env("CHANGEPORT_MASTER", self.state.change_address())
-            .output()
-            .context("call the launcher")?;
+        let mut command = Command::new(&launcher);
+        command.args([user.as_str(), "from a symlink"]);
+        command.env("CHANGEPORT_MASTER", self.state.change_address());
+        let output = self.interrupts.output(&mut command)?;
         say(String::from_utf8_lossy(&output.stdout).trim_end());
         say(String::from_utf8_lossy(&output.stderr).trim_end());
         say(&format!("exit code {}", output.status.code().unwrap_or(-1)));
@@ -161,16 +161,24 @@ impl<'a> Running<'a> {
         ));
     }
 
-    /// Ends commands, worker and master, in this order.
+    /// Ends commands, worker and master, in this order, as far as they were started.
     fn stop(self) -> anyhow::Result<()> {
-        let mut command = Command::new(&self.programs.worker);
-        command.arg("--config").arg(self.state.path("worker.toml")).args(["stop", "--kill"]);
-        let killed = command.output().context("stop the worker")?;
-        if !killed.status.success() {
-            say(String::from_utf8_lossy(&killed.stderr).trim_end());
+        let mut outcome = Ok(());
+        if let Some(worker) = self.worker {
+            let mut command = Command::new(&self.programs.worker);
+            command.arg("--config").arg(self.state.path("worker.toml")).args(["stop", "--kill"]);
+            // A second Ctrl-C is not for it.
+            match command.process_group(0).output() {
+                Ok(killed) if killed.status.success() => {}
+                Ok(killed) => say(String::from_utf8_lossy(&killed.stderr).trim_end()),
+                Err(error) => say(&format!("stop the worker: {error}")),
+            }
+            outcome = worker.stop();
         }
-        self.worker.stop()?;
-        self.master.stop()?;
+        if let Some(master) = self.master {
+            outcome = outcome.and(master.stop());
+        }
+        outcome?;
         say("stopped; nothing is left running");
         Ok(())
     }
