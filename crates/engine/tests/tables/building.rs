@@ -124,12 +124,6 @@ fn a_template_without_its_value_is_the_steps_exception() {
     assert!(yard.machine("w1").starts.is_empty());
 }
 
-#[test]
-fn a_build_without_steps_is_a_success() {
-    let yard = building("");
-    assert_eq!(yard.end_of("ci#1"), end(Success, 0, ""));
-}
-
 /// Loses the running command of `ci#1` in one of the ways there are.
 fn lose(yard: &mut Yard, reason: LostReason) {
     match reason {

@@ -29,7 +29,6 @@ fn a_worker_takes_as_many_builds_as_it_and_all_its_groups_allow() {
         ("worker.all = { names = [\"w1\"] }", 0, 0),
         ("worker.all = { names = [\"w1\"], max_builds = 2 }", 3, 2),
         ("worker.all = { names = [\"w1\"], max_builds = 5 }", 3, 3),
-        ("worker.all = { names = [\"w1\"], max_builds = 0 }", 3, 0),
         (
             "worker.all = { names = [\"w1\"], max_builds = 4 }\n\
              worker.more = { names = [\"w1\"], max_builds = 2 }",

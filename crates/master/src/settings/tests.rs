@@ -151,6 +151,23 @@ fn what_can_never_work_is_refused() {
 }
 
 #[test]
+fn a_command_line_is_told_how_to_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = "command = [\"git\", \"log\", \"-1\", \"--stat\", \"${revision.id}\"]";
+    for (line, help) in [
+        ("git log", "write: command = [\"git\", \"log\"]; or, for a shell: script = \"git log\""),
+        ("git log | wc", "for a shell, write: script = \"git log | wc\""),
+        ("", "write the program and its arguments: command = [\"git\", \"log\"]"),
+    ] {
+        let text = valid().replace(list, &format!("command = \"{line}\""));
+        let problems = read(folder.path(), &text).problems;
+        assert_eq!(problems.len(), 1, "{problems:#?}");
+        assert_eq!(problems[0].code, Code::WrongType);
+        assert_eq!(problems[0].help.as_deref(), Some(help));
+    }
+}
+
+#[test]
 fn a_password_in_an_address_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let text = valid().replace("../target/demo/checkout.git", "https://a:b@example.org/c.git");
