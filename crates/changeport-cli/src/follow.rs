@@ -21,7 +21,7 @@ use crate::settings::{Patience, Settings};
 use crate::signals::Signals;
 use crate::socket;
 use crate::status_file::{Ending, Origin};
-use leave::Leaving;
+use leave::{Leaving, Wish};
 
 /// Why a conversation with the master stopped before the end.
 enum Stop {
@@ -58,8 +58,8 @@ pub(crate) struct Run<'a> {
     /// Since when it waits, and what for; said when it has lasted.
     waiting: Option<(Instant, String)>,
     has_said_queued: bool,
-    /// The signal of a cancel that the master has not been sent yet.
-    owed: Option<i32>,
+    /// A wish that the master has not been sent yet.
+    owed: Option<Wish>,
     /// A cancel was sent and not answered yet.
     is_cancelling: bool,
     leaving: Option<Leaving>,
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
         let address = &self.settings.address;
         let patience = self.leaving.map_or(socket::PATIENCE, Leaving::patience);
         // A signal to an app that runs is the caller's to repeat; the wish to leave is kept.
-        self.owed = self.leaving.map(Leaving::signal).or(self.owed);
+        self.owed = self.leaving.map(Leaving::wish).or(self.owed);
         self.is_cancelling = false;
         match &self.request {
             Some(request) => {

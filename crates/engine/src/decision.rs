@@ -77,6 +77,8 @@ pub enum Stopped {
     Waiting,
     /// Its command was told to end.
     Running,
+    /// It runs, and only one that waits was meant.
+    Spared,
     /// It had ended before.
     Done,
 }

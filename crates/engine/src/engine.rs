@@ -40,8 +40,8 @@ impl Engine {
                 self.reported(now, &worker, stamp, &report);
             }
             Event::LogSealed { command } => self.log_sealed(now, command),
-            Event::StopWanted { ticket, request, reason, order } => {
-                self.stop_wanted(now, ticket, request, reason, order);
+            Event::StopWanted { ticket, request, reason, order, scope } => {
+                self.stop_wanted(now, ticket, request, reason, order, scope);
             }
             Event::FollowerCame { request } => self.follower_came(request),
             Event::FollowerLeft { request, departure } => {

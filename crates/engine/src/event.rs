@@ -43,11 +43,26 @@ pub enum Event {
     /// A command's log is complete and synced.
     LogSealed { command: CommandId },
     /// Somebody wants a request ended.
-    StopWanted { ticket: Ticket, request: RequestId, reason: String, order: StopOrder },
+    StopWanted {
+        ticket: Ticket,
+        request: RequestId,
+        reason: String,
+        order: StopOrder,
+        scope: StopScope,
+    },
     /// A client follows a request.
     FollowerCame { request: RequestId },
     /// A client that followed a request is gone.
     FollowerLeft { request: RequestId, departure: Departure },
+}
+
+/// Which requests a stop is meant for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopScope {
+    /// Whatever it is doing.
+    Anywhere,
+    /// Only one that still waits; one that runs is left alone.
+    Queue,
 }
 
 /// How sure it is that a client does not come back.

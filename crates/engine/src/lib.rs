@@ -43,7 +43,8 @@ pub use decision::{Accepted, Action, Answer, Decision, Directive, Refusal, Start
 pub use durable::{Durable, Identity};
 pub use engine::Engine;
 pub use event::{
-    Departure, Event, LaunchOffer, LaunchWait, NewChange, Offer, PolledChange, Submission, Ticket,
+    Departure, Event, LaunchOffer, LaunchWait, NewChange, Offer, PolledChange, StopScope,
+    Submission, Ticket,
 };
 pub use id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
 pub use intake::repeat;

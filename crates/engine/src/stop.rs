@@ -5,7 +5,7 @@ use attempt::master::{Input, State};
 
 use crate::decision::{Action, Answer, Stopped};
 use crate::engine::Engine;
-use crate::event::Ticket;
+use crate::event::{StopScope, Ticket};
 use crate::id::{BuildId, RequestId};
 use crate::result::{BuildResult, exit_code};
 use crate::row::RequestState;
@@ -19,9 +19,19 @@ impl Engine {
         request: RequestId,
         reason: String,
         order: StopOrder,
+        scope: StopScope,
     ) {
-        let stopped = self.stop_request(now, request, reason, order);
+        let stopped = if scope == StopScope::Queue && self.is_running(request) {
+            Stopped::Spared
+        } else {
+            self.stop_request(now, request, reason, order)
+        };
         self.answer(ticket, Answer::Stopped(stopped));
+    }
+
+    fn is_running(&self, id: RequestId) -> bool {
+        let request = self.durable.request(id);
+        request.is_some_and(|request| matches!(request.state, RequestState::Running { .. }))
     }
 
     pub(crate) fn stop_request(

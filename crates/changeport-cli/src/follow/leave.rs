@@ -30,6 +30,15 @@ pub(super) enum Why {
     Impatience,
 }
 
+/// What is asked of the master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// To take the request back, unless it runs.
+    LeaveQueue,
+    /// To take it back, or to send this to the app if it runs.
+    Signal(i32),
+}
+
 /// A caller that has said so and waits for the answer of the master.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leaving {
@@ -39,12 +48,18 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    /// Returns what the app gets if it runs by then.
-    pub(super) fn signal(self) -> i32 {
+    /// Returns what to ask of the master. Patience is for the start: what runs is left alone.
+    pub(super) fn wish(self) -> Wish {
         match self.why {
-            Why::Interrupt => SIGINT,
-            Why::Terminate | Why::Impatience => SIGTERM,
+            Why::Interrupt => Wish::Signal(SIGINT),
+            Why::Terminate => Wish::Signal(SIGTERM),
+            Why::Impatience => Wish::LeaveQueue,
         }
+    }
+
+    /// Says whether the caller said so, and did not just wait for too long.
+    fn is_said(self) -> bool {
+        self.why != Why::Impatience
     }
 
     /// Returns how long a connection may take to be made.
@@ -82,14 +97,16 @@ impl Run<'_> {
 
     fn press(&mut self, now: Instant) -> Option<Ending> {
         match self.presses.press(self.stage == Stage::Running, now) {
-            Act::Leave if self.leaving.is_some() => return Some(self.leave_unanswered()),
+            Act::Leave if self.leaving.is_some_and(Leaving::is_said) => {
+                return Some(self.leave_unanswered());
+            }
             Act::Leave => self.leave(Why::Interrupt, now + TO_LEAVE),
             Act::Interrupt => {
-                self.owed = Some(SIGINT);
+                self.owed = Some(Wish::Signal(SIGINT));
                 self.speaker.say("interrupting it; Ctrl-C again within 2 s terminates it");
             }
             Act::Terminate => {
-                self.owed = Some(SIGTERM);
+                self.owed = Some(Wish::Signal(SIGTERM));
                 self.speaker.say("terminating it; Ctrl-C again within 2 s leaves it behind");
             }
             Act::Detach => {
@@ -102,16 +119,22 @@ impl Run<'_> {
     }
 
     fn leave(&mut self, why: Why, deadline: Instant) {
-        let leaving = *self.leaving.get_or_insert(Leaving { why, deadline });
-        self.owed = Some(leaving.signal());
+        let said = self.leaving.filter(|leaving| leaving.is_said());
+        let leaving = said.unwrap_or(Leaving { why, deadline });
+        self.leaving = Some(leaving);
+        self.owed = Some(leaving.wish());
     }
 
     /// Sends the cancel that is owed, once there is something to cancel.
     pub(super) fn pay(&mut self, connection: &mut Connection) -> Result<(), Trouble> {
         let Some(request) = self.request.clone() else { return Ok(()) };
-        let Some(signal) = self.owed.take() else { return Ok(()) };
+        let Some(wish) = self.owed.take() else { return Ok(()) };
         self.is_cancelling = true;
-        connection.send(&Cancel { request, reason: String::new(), signal })
+        let (signal, only_queued) = match wish {
+            Wish::LeaveQueue => (0, true),
+            Wish::Signal(signal) => (signal, false),
+        };
+        connection.send(&Cancel { request, reason: String::new(), signal, only_queued })
     }
 
     /// The master did not cancel: the launch goes on, and so does the caller.
@@ -150,8 +173,8 @@ impl Run<'_> {
         self.ending(code, "left the queue")
     }
 
-    /// The caller wanted to leave the queue, and the app had just started: the signal went to
-    /// the app instead.
+    /// The caller wanted to leave the queue, and the app had just started: a signal went to the
+    /// app instead, and without one it goes on.
     pub(super) fn just_missed(&mut self) {
         self.stage = Stage::Running;
         let Some(leaving) = self.leaving else { return };

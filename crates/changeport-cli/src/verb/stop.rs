@@ -7,7 +7,8 @@ use crate::notice::{Complaint, harmless};
 use crate::settings::Settings;
 
 pub(crate) fn main(settings: &Settings, request: String, reason: String) -> Result<u8, Complaint> {
-    let cancelled: Cancelled = ask(settings, &Cancel { request, reason, signal: 0 })?;
+    let cancelled: Cancelled =
+        ask(settings, &Cancel { request, reason, signal: 0, only_queued: false })?;
     let what = match cancelled.stage {
         Stage::Queued => "left the queue",
         Stage::Running => "was told to end",

@@ -10,7 +10,7 @@ use crate::master::{Call, Yard, follow};
 use crate::process::start;
 
 fn cancel_of(signal: i32) -> Cancel {
-    Cancel { request: "hello#1".to_owned(), reason: String::new(), signal }
+    Cancel { request: "hello#1".to_owned(), reason: String::new(), signal, only_queued: false }
 }
 
 fn cancelled(call: &mut Call, stage: Stage) {

@@ -2,6 +2,8 @@
 
 use proto::message::launch::{Cancel, Cancelled, Launch, Stage, Wait};
 
+use rustix::process::Signal;
+
 use crate::master::Yard;
 use crate::process::start;
 
@@ -51,13 +53,39 @@ fn a_caller_out_of_patience_leaves_the_queue() {
     let (mut call, launch) = yard.accept_launch();
     assert_eq!(launch.wait, Wait::Follow);
     call.progress(Stage::Queued, 2, "busy");
-    assert_eq!(call.receive::<Cancel>().signal, 15);
+    assert!(call.receive::<Cancel>().only_queued);
     call.send(&Cancelled { request: "hello#1".to_owned(), stage: Stage::Queued });
     let finished = client.finish();
     assert_eq!(finished.code(), Some(75));
     let last = "hello: left the queue: it did not start within 200ms; \
                 try later, or: changeport submit hello\n";
     assert!(finished.err().ends_with(last), "{finished:?}");
+}
+
+#[test]
+fn a_caller_out_of_patience_follows_what_has_just_started() {
+    let yard = Yard::new();
+    let client = start(yard.launcher("hello").env("CHANGEPORT_WAIT", "200ms"));
+    let (mut call, _) = yard.accept_launch();
+    call.progress(Stage::Queued, 1, "busy");
+    assert!(call.receive::<Cancel>().only_queued);
+    call.send(&Cancelled { request: "hello#1".to_owned(), stage: Stage::Running });
+    call.progress(Stage::Running, 0, "on w1");
+    call.ended(4);
+    assert_eq!(client.finish().code(), Some(4));
+}
+
+#[test]
+fn a_term_counts_for_more_than_lost_patience() {
+    let yard = Yard::new();
+    let client = start(yard.launcher("hello").env("CHANGEPORT_WAIT", "200ms"));
+    let (mut call, _) = yard.accept_launch();
+    assert!(call.receive::<Cancel>().only_queued);
+    client.signal(Signal::TERM);
+    let Cancel { signal, only_queued, .. } = call.receive();
+    assert_eq!((signal, only_queued), (15, false));
+    call.ended(143);
+    assert_eq!(client.finish().code(), Some(143));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::row::{RequestState, SubmissionKey, User};
 use engine::{
     Accepted, Answer, BuildResult, Engine, Event, LaunchOffer, LaunchWait, NewChange, Offer,
-    PolledChange, RequestId, RequestName, Stopped, Submission, Ticket, repeat,
+    PolledChange, RequestId, RequestName, StopScope, Stopped, Submission, Ticket, repeat,
 };
 
 use crate::database::Database;
@@ -143,10 +143,10 @@ impl Clients {
     }
 
     /// Somebody stops a request.
-    pub(crate) fn stop(&mut self, request: RequestId) -> Event {
+    pub(crate) fn stop(&mut self, request: RequestId, scope: StopScope) -> Event {
         let ticket = self.ticket(Asked::Stop(request));
         let order = attempt::StopOrder { signal: 15, grace_ms: 1_000 };
-        Event::StopWanted { ticket, request, reason: "stopped by hand".to_owned(), order }
+        Event::StopWanted { ticket, request, reason: "stopped by hand".to_owned(), order, scope }
     }
 
     /// The answer of a master, after its commit.
@@ -183,7 +183,11 @@ impl Clients {
                     (Stopped::Running, RequestState::Running { build }) => {
                         database.builds[build].stop_reason.is_some()
                     }
-                    (Stopped::Running | Stopped::Done, RequestState::Done { .. }) => true,
+                    (Stopped::Spared, RequestState::Running { .. }) => true,
+                    (
+                        Stopped::Running | Stopped::Spared | Stopped::Done,
+                        RequestState::Done { .. },
+                    ) => true,
                     (_, _) => false,
                 };
                 assert!(is_true, "{stopped:?}, but it is {state:?}");

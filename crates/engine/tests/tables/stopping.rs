@@ -3,7 +3,7 @@
 use attempt::{Outcome, StopOrder};
 use engine::BuildResult::Cancelled;
 use engine::row::{StepProgress, StepState};
-use engine::{NewChange, Stopped};
+use engine::{NewChange, StopScope, Stopped};
 
 use crate::yard::{End, SOURCE, Yard};
 
@@ -58,6 +58,19 @@ fn a_running_command_is_told_to_end_and_only_what_always_runs_follows() {
         yard.exits("ci#1", 0);
         assert_eq!(yard.end_of("ci#1"), cancelled(exit_code), "{outcome}");
     }
+}
+
+#[test]
+fn a_stop_of_what_waits_leaves_alone_what_runs() {
+    let mut yard = yard();
+    yard.change(NewChange::default());
+    yard.attach("w1", 1);
+    assert_eq!(yard.stop_in(StopScope::Queue, "ci#1", WHY, TERM), Stopped::Spared);
+    assert!(yard.machine("w1").stops.is_empty());
+    assert_eq!(yard.build("ci#1").stop_reason, None);
+    assert_eq!(yard.stop_in(StopScope::Queue, "ci#2", WHY, TERM), Stopped::Waiting);
+    assert_eq!(yard.end_of("ci#2"), cancelled(130));
+    assert_eq!(yard.stop_in(StopScope::Queue, "ci#2", WHY, TERM), Stopped::Done);
 }
 
 #[test]

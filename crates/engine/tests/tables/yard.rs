@@ -12,8 +12,8 @@ use engine::scheduler::Scheduler;
 use engine::settings::{App, Builder, Settings, WorkerGroup};
 use engine::{
     Accepted, Action, Answer, BuildId, BuildResult, Directive, Engine, Event, Identity,
-    LaunchOffer, LaunchWait, NewChange, Now, Offer, RequestId, Rows, Standing, StartOrder, Stopped,
-    Submission, Ticket, Write,
+    LaunchOffer, LaunchWait, NewChange, Now, Offer, RequestId, Rows, Standing, StartOrder,
+    StopScope, Stopped, Submission, Ticket, Write,
 };
 
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -238,8 +238,18 @@ impl Yard {
     }
 
     pub(crate) fn stop(&mut self, name: &str, reason: &str, order: StopOrder) -> Stopped {
-        let (ticket, request) = (self.ticket(), self.id(name));
-        self.happens(Event::StopWanted { ticket, request, reason: reason.to_owned(), order });
+        self.stop_in(StopScope::Anywhere, name, reason, order)
+    }
+
+    pub(crate) fn stop_in(
+        &mut self,
+        scope: StopScope,
+        name: &str,
+        reason: &str,
+        order: StopOrder,
+    ) -> Stopped {
+        let (ticket, request, reason) = (self.ticket(), self.id(name), reason.to_owned());
+        self.happens(Event::StopWanted { ticket, request, reason, order, scope });
         let Answer::Stopped(stopped) = self.answer(ticket) else { panic!("a stop is answered") };
         stopped
     }

@@ -14,7 +14,7 @@ pub(super) fn main(
     reason: String,
 ) -> anyhow::Result<()> {
     let mut master = connect(config)?;
-    master.send(&Cancel { request, reason, signal: 0 })?;
+    master.send(&Cancel { request, reason, signal: 0, only_queued: false })?;
     let cancelled: Cancelled = master.receive()?;
     if json {
         return print_json("cancelled", &[cancelled]);

@@ -2,7 +2,7 @@
 
 use attempt::StopOrder;
 use engine::row::RequestState;
-use engine::{Answer, Event, RequestName, Stopped};
+use engine::{Answer, Event, RequestName, StopScope, Stopped};
 use proto::message::hello::Refusal;
 use proto::message::launch::{Cancel, Cancelled, Stage};
 use proto::message::question::{RequestLine, RequestWanted};
@@ -40,15 +40,16 @@ pub(super) async fn cancel(
             return Ok(Err(refusal("bad_request", &message, "use 1, 2, 9 or 15")));
         }
     };
+    let scope = if cancel.only_queued { StopScope::Queue } else { StopScope::Anywhere };
     let (request, reason) = (row.id, by(session, &cancel.reason));
     let answer = session
         .parts
         .core
-        .ask(move |ticket| Event::StopWanted { ticket, request, reason, order })
+        .ask(move |ticket| Event::StopWanted { ticket, request, reason, order, scope })
         .await?;
     let stage = match answer {
         Answer::Stopped(Stopped::Waiting) => Stage::Queued,
-        Answer::Stopped(Stopped::Running) => Stage::Running,
+        Answer::Stopped(Stopped::Running | Stopped::Spared) => Stage::Running,
         Answer::Stopped(Stopped::Done) => Stage::Ended,
         Answer::Refused(refused) => {
             return Ok(Err(refusal(refused.code, &refused.message, &refused.hint)));

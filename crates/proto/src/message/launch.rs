@@ -153,6 +153,9 @@ pub struct Cancel {
     pub reason: String,
     /// Signal for a running command; 0 for the usual one.
     pub signal: i32,
+    /// A request that runs by now is left alone.
+    #[serde(default)]
+    pub only_queued: bool,
 }
 
 /// The durable answer to `Cancel`.

@@ -1,6 +1,7 @@
 //! The end of a run: no more faults, and everything comes to its end.
 
 use attempt::Stamp;
+use engine::StopScope;
 
 use super::World;
 use crate::machine::Machine;
@@ -51,7 +52,7 @@ impl World {
                 .map(|request| request.id)
                 .collect();
             for request in kept {
-                let stop = self.clients.stop(request);
+                let stop = self.clients.stop(request, StopScope::Anywhere);
                 self.take(vec![stop]);
             }
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use attempt::{CommandId, Stamp};
 use config::Name;
 use engine::settings::Settings;
-use engine::{Departure, Engine, Event, Identity, Now, RequestId};
+use engine::{Departure, Engine, Event, Identity, Now, RequestId, StopScope};
 
 use crate::clients::Clients;
 use crate::database::Database;
@@ -160,7 +160,9 @@ impl World {
         let over = self.database.requests.keys().next().copied();
         let request = if self.rng.permille(50) { over } else { self.some_request() };
         if let Some(request) = request {
-            let stop = self.clients.stop(request);
+            let in_queue = self.rng.permille(300);
+            let scope = if in_queue { StopScope::Queue } else { StopScope::Anywhere };
+            let stop = self.clients.stop(request, scope);
             self.take(vec![stop]);
         }
     }
