@@ -10,6 +10,7 @@ use e2e::{Finished, Raw, Yard, finish};
 use proto::message::command::Variable;
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
 use proto::message::launch::{Accepted, Launch, Wait};
+use proto::message::question::{BuildsWanted, StatusWanted};
 use proto::{Bytes, kind, limits};
 
 const MUST_UNDERSTAND: u8 = 1;
@@ -119,6 +120,17 @@ fn welcomed_worker(yard: &Yard) -> Raw {
     raw.send(&Hello::new(Role::Worker, Some(token.trim_ascii().into())));
     raw.expect::<Welcome>();
     raw
+}
+
+#[test]
+fn what_is_about_everybody_is_not_told_to_a_client() {
+    let mut yard = Yard::new(ECHO);
+    let _master = yard.start_master();
+    let mut raw = welcomed_client(&yard);
+    raw.send(&StatusWanted {});
+    assert_eq!(raw.expect::<Refusal>().code, "not_allowed");
+    raw.send(&BuildsWanted { builder: String::new(), limit: 1 });
+    assert_eq!(raw.expect::<Refusal>().code, "not_allowed");
 }
 
 #[test]

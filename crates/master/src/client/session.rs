@@ -307,7 +307,7 @@ impl Session<'_> {
             }
             QueueWanted::KIND => out.send(&question::queue(self).await?).await,
             WhyWanted::KIND => out.send_either(question::why(self, frame.open()?).await?).await,
-            StatusWanted::KIND => out.send(&question::status(self).await?).await,
+            StatusWanted::KIND => out.send_either(question::status(self).await?).await,
             Ping::KIND => {
                 let Ping { nonce } = frame.open()?;
                 out.send(&Pong { nonce }).await
