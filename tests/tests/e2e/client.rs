@@ -351,6 +351,28 @@ fn a_caller_who_leaves_over_tcp_is_not_waited_for() {
 }
 
 #[test]
+fn the_kernel_watches_over_a_caller_on_tcp() {
+    let mut yard = yard_with_tcp();
+    let mut master = yard.start_master();
+    let address = tcp_address(&mut master);
+    let caller = std::net::TcpStream::connect(&address).expect("the master listens");
+    let of = |address: std::net::SocketAddr| format!(":{:04X}", address.port());
+    let (near, far) = (caller.local_addr(), caller.peer_addr());
+    let (near, far) = (of(near.expect("it is bound")), of(far.expect("it is connected")));
+    // The columns of proc_net_tcp(5): addresses of both ends, state, queues, then the timer that
+    // is armed, of which 2 is that of keepalive.
+    wait_until("a keepalive timer", || {
+        let table = fs::read_to_string("/proc/net/tcp").expect("this is Linux");
+        table.lines().find_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let [_, local, remote, _, _, timer, ..] = columns[..] else { return None };
+            let is_ours = local.ends_with(&far) && remote.ends_with(&near);
+            (is_ours && timer.starts_with("02:")).then_some(())
+        })
+    });
+}
+
+#[test]
 fn a_port_without_proof_of_identity_is_refused_by_check() {
     let yard = yard();
     let text = fs::read_to_string(yard.path("master.toml")).expect("the yard is ours");

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Name;
+use proto::limits;
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
@@ -24,6 +26,8 @@ use crate::worker_port::TokenFile;
 
 const MOST_HANDSHAKES: usize = 256;
 const BREATH: Duration = Duration::from_millis(100);
+/// After so many probes without an answer a peer was silent for `SILENCE_MS`.
+const UNANSWERED: u32 = 2;
 
 /// Where a listener listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,6 +156,7 @@ impl Listener {
             Socket::Tcp(socket) => {
                 let (client, _) = socket.accept().await?;
                 client.set_nodelay(true)?;
+                keep_alive(&client)?;
                 self.welcome(tasks, client, Way::Tcp, Caller::MustShowToken);
             }
         }
@@ -203,4 +208,16 @@ impl Listener {
             }
         });
     }
+}
+
+/// Lets the kernel find out that a client's machine is gone, as nothing is read from a client that
+/// is being written to. A limit to how long data may be under way (`TCP_USER_TIMEOUT`) would do
+/// so sooner while there are some, but it also cuts off a client whose output is paused.
+fn keep_alive(client: &TcpStream) -> io::Result<()> {
+    let pause = Duration::from_millis(limits::PING_MS);
+    sockopt::set_tcp_keepidle(client, pause)?;
+    sockopt::set_tcp_keepintvl(client, pause)?;
+    sockopt::set_tcp_keepcnt(client, UNANSWERED)?;
+    sockopt::set_socket_keepalive(client, true)?;
+    Ok(())
 }
