@@ -28,7 +28,6 @@ const DURABLE: &str = "engine/src/durable.rs";
 const INTAKE: &str = "engine/src/intake.rs";
 const RESTORE: &str = "engine/src/restore.rs";
 const SCHEDULE: &str = "engine/src/schedule.rs";
-const STOP: &str = "engine/src/stop.rs";
 const TABLE: &str = "engine/src/table.rs";
 const WORKERS: &str = "engine/src/workers.rs";
 
@@ -79,22 +78,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a stop is not remembered for the next connection",
     ),
     bug(
-        MASTER,
-        "View::Running => «ToWorker::Stop { stamp, command, order: StopOrder::KILL }»,",
-        "ToWorker::FinalAck { stamp, command }",
-        "what nobody wants runs on",
-    ),
-    bug(
         WORKER,
         "if «stamp.epoch < self.highest_epoch» {",
         "false",
         "a master that was replaced is believed",
-    ),
-    bug(
-        WORKER,
-        "«self.forgotten.clear()»;",
-        "{}",
-        "a command the worker never had is taken for one it forgot",
     ),
     bug(
         WORKER,
@@ -113,12 +100,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "None => «self.ended(command, Outcome::Cancelled, 0)»,",
         "Vec::new()",
         "a stop that overtook its start is dropped",
-    ),
-    bug(
-        WORKER,
-        "if «!matches!(self.commands.get(&command), Some(View::Ended { .. }))» {",
-        "false",
-        "a running command is forgotten",
     ),
     bug(
         WORKER,
@@ -177,21 +158,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     bug(
         WORKERS,
-        "«self.resume_builds(now, worker)»;",
-        "{}",
-        "a build between two steps is forgotten when its worker comes back",
-    ),
-    bug(
-        WORKERS,
         "if «self.is_current(worker, stamp)» {",
         "true",
         "the end of an old connection detaches the worker",
-    ),
-    bug(
-        WORKERS,
-        "if «!self.is_current(worker, stamp)» {",
-        "false",
-        "reports of an old connection are believed",
     ),
     bug(
         WORKERS,
@@ -219,19 +188,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a repeated submission is accepted twice",
     ),
     bug(
-        INTAKE,
-        "«self.durable.heads.put(SourceHeads { source, heads })»;",
-        "{}",
-        "the heads are not stored with their changes",
-    ),
-    bug(INTAKE, "key.is_retired = «true»;", "false", "keys are never let go of"),
-    bug(
-        RESTORE,
-        "«self.volatile.arm(deadline, now.boot_us.saturating_add(left))»;",
-        "{}",
-        "stable timers do not survive a restart",
-    ),
-    bug(
         RESTORE,
         "«engine.seal_ended()»;",
         "{}",
@@ -246,12 +202,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
     bug(DURABLE, "«slots.remove(&build.slot)»;", "None", "a place is not given back"),
     bug(DURABLE, "«queue.remove(&key)»;", "false", "what left the queue is still in it"),
     bug(DURABLE, "|counter| counter.value) + «1»;", "0", "ids are given out twice"),
-    bug(
-        STOP,
-        "None => «self.advance(now, id)»,",
-        "{}",
-        "a stop between two steps waits for the worker",
-    ),
     bug(
         TABLE,
         "let row = self.rows.get_mut(key)?;\n        «self.touched.insert(key.clone())»;",

@@ -46,8 +46,8 @@ impl Workshop {
             .context("copy Cargo.lock")?;
         plant(&crates, mutants)?;
         let tests = vec![
-            built(&folder, &["-p", "engine", "--test", "simulator"])?,
             built(&folder, &["-p", "attempt", "--test", "lossy"])?,
+            built(&folder, &["-p", "engine", "--test", "simulator"])?,
         ];
         Ok(Self { tests })
     }

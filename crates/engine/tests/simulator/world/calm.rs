@@ -1,7 +1,9 @@
 //! The end of a run: no more faults, and everything comes to its end.
 
+use std::collections::BTreeSet;
+
 use attempt::Stamp;
-use engine::StopScope;
+use engine::{RequestId, StopScope};
 
 use super::World;
 use crate::machine::Machine;
@@ -18,19 +20,20 @@ impl World {
         self.take(vec![poll]);
         let repeated = self.clients.repeat_all(&self.database);
         self.take(repeated);
+        let mut stopped = BTreeSet::new();
         for round in 0.. {
             if self.is_at_rest() {
                 break;
             }
             assert!(round < CALM_ROUNDS, "not at rest: {}", self.rest());
-            self.calm_round(round);
+            self.calm_round(round, &mut stopped);
         }
         self.check_whole();
         self.check_history();
         self.clients.check_settled(&self.database);
     }
 
-    pub(super) fn calm_round(&mut self, round: u32) {
+    pub(super) fn calm_round(&mut self, round: u32, stopped: &mut BTreeSet<RequestId>) {
         self.now.wall_us += 1_000_000;
         self.now.boot_us += 1_000_000;
         self.pass_time();
@@ -50,8 +53,11 @@ impl World {
                 .requests()
                 .filter(|request| request.on_disconnect == engine::row::OnDisconnect::Keep)
                 .map(|request| request.id)
+                .filter(|request| !stopped.contains(request))
                 .collect();
             for request in kept {
+                // Once has to be enough.
+                stopped.insert(request);
                 let stop = self.clients.stop(request, StopScope::Anywhere);
                 self.take(vec![stop]);
             }
