@@ -125,7 +125,8 @@ impl Decode for PathBuf {
 impl Decode for SocketAddr {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let text = String::decode(node, cx)?;
-        let Ok(address) = text.parse() else {
+        // Clients write their master's address with the kind before it, as in `unix:`.
+        let Ok(address) = text.strip_prefix("tcp:").unwrap_or(&text).parse() else {
             let problem = Diagnostic::new(Code::BadAddress, node.span, "expected an address");
             cx.report(problem.help("addresses look like \"127.0.0.1:9989\" or \"[::]:9989\""));
             return None;

@@ -29,7 +29,7 @@ change_source.images = { type = "registry_poll", repository = "registry.example.
 change_source.hook = { type = "webhook" }
 change_source.files = { type = "file_watch" }
 change_source.clock = { type = "timer" }
-change_source.launch = { type = "changeport", listen = ["unix:change.sock", "10.1.0.5:9999"], authenticate = ["peercred", "token"], token_file = "workers", tls = true, certificate = "tls.crt", key = "tls_key", was = "s" }
+change_source.launch = { type = "changeport", listen = ["unix:change.sock", "tcp:10.1.0.5:9999"], authenticate = ["peercred", "token"], token_file = "workers", tls = true, certificate = "tls.crt", key = "tls_key", was = "s" }
 change_source.solver = { type = "git_poll", repository = "https://git.example.org/solver.git", when = "true", submodules = true, ssh_key = "k", token = "t", was = "s" }
 scheduler.nightly = { type = "nightly", cron = "0 3 * * *", builders = ["ci"] }
 scheduler.now = { type = "periodic", every = "10m", builders = ["ci"] }
