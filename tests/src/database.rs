@@ -4,7 +4,8 @@ use std::path::Path;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, SqliteConnection};
+use tokio::runtime::Runtime;
 
 /// Executes a statement on an SQLite database that no master has open.
 ///
@@ -19,28 +20,33 @@ pub fn execute(database: &Path, statement: &'static str) {
     });
 }
 
-/// An SQLite database on which nobody else can write.
+/// The write lock of an SQLite database, as an administrator's session holds it.
 #[derive(Debug)]
-pub struct Held {
-    _connection: sqlx::SqliteConnection,
-    _runtime: tokio::runtime::Runtime,
+pub struct SqliteLock {
+    runtime: Runtime,
+    connection: SqliteConnection,
 }
 
-impl Held {
-    /// Begins a transaction that keeps writers away until this is dropped.
+impl SqliteLock {
+    /// Takes the lock.
     ///
     /// # Panics
-    /// When the database cannot be had.
-    pub fn new(database: &Path) -> Self {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_all().build().expect("make a runtime");
-        let connection = runtime.block_on(async {
-            let options = SqliteConnectOptions::new().filename(database);
-            let mut connection = options.connect().await.expect("open the database");
-            connection.execute("BEGIN IMMEDIATE").await.expect("begin a transaction");
-            connection
-        });
-        Self { _connection: connection, _runtime: runtime }
+    /// When that fails.
+    pub fn take(database: &Path) -> Self {
+        let runtime = runtime();
+        let options = SqliteConnectOptions::new().filename(database);
+        let mut connection = runtime.block_on(options.connect()).expect("open the database");
+        runtime.block_on(connection.execute("BEGIN EXCLUSIVE")).expect("lock the database");
+        Self { runtime, connection }
+    }
+
+    /// Lets go of it.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn release(mut self) {
+        self.runtime.block_on(self.connection.execute("ROLLBACK")).expect("unlock the database");
+        self.runtime.block_on(self.connection.close()).expect("close the database");
     }
 }
 
@@ -96,6 +102,10 @@ impl Postgres {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
+    runtime().block_on(future)
+}
+
+fn runtime() -> Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().expect("make a runtime").block_on(future)
+    builder.enable_all().build().expect("make a runtime")
 }

@@ -85,8 +85,12 @@ fn start(bin: &Path) -> Server {
     Server { socket_dir: PathBuf::from(line.trim_end()), _shell: shell }
 }
 
+/// Says which test cannot run, and why.
+///
+/// # Panics
+/// When the list of skipped tests cannot be written.
 #[expect(clippy::print_stdout, reason = "tests that cannot run say so where tests speak")]
-fn skip(reason: &str) {
+pub fn skip(reason: &str) {
     println!("SKIPPED: {reason}");
     if let Some(path) = std::env::var_os("YARDMASTER_SKIPS") {
         let file = std::fs::OpenOptions::new().append(true).create(true).open(path);

@@ -3,6 +3,7 @@
 mod administrator;
 mod bad_input;
 mod client;
+mod database;
 mod full_disk;
 mod git_poll;
 mod hangup;

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use e2e::{Client, Daemon, Held, Yard, finish, wait_until};
+use e2e::{Client, Daemon, SqliteLock, Yard, finish, wait_until};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 const LIMIT: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ fn end(client: Client) {
 fn a_master_that_cannot_write_ends_within_two_seconds() {
     let mut yard = Yard::new(WAITS);
     let master = yard.start_master();
-    let _held = Held::new(&yard.path("master/state.db"));
+    let _held = SqliteLock::take(&yard.path("master/state.db"));
     let client = keep_busy(&yard, &master);
     let begun = Instant::now();
     let (code, log) = master.stop();
@@ -53,7 +53,7 @@ fn a_master_that_cannot_write_ends_within_two_seconds() {
 fn a_second_signal_ends_a_master_at_once() {
     let mut yard = Yard::new(WAITS);
     let mut master = yard.start_master();
-    let _held = Held::new(&yard.path("master/state.db"));
+    let _held = SqliteLock::take(&yard.path("master/state.db"));
     let client = keep_busy(&yard, &master);
     master.signal(Signal::TERM);
     master.wait_for("stopping");

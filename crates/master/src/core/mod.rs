@@ -10,7 +10,9 @@ mod act;
 mod answer;
 mod followers;
 mod handle;
+mod ledger;
 mod run;
+mod shortage;
 mod trail;
 
 pub use act::{ToSession, WorkerSession};

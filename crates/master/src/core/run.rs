@@ -9,12 +9,15 @@ use std::time::Duration;
 use engine::settings::Settings;
 use engine::{Action, Answer, Engine, Event, Identity, Refusal, Ticket, Write};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::act::Actors;
 use super::followers::Followers;
 use super::handle::{Core, FnOnceTicket, Input, Question};
+use super::ledger::{Fate, Ledger};
+use super::shortage::Shortage;
 use super::{answer, trail};
 use crate::clock;
 use crate::store::{CommitError, Store, StoreError};
@@ -43,11 +46,9 @@ pub enum CoreError {
     Commit(CommitError),
     #[error("find out whether the last batch was committed")]
     Doubt(#[source] StoreError),
+    #[error("told to stop while the database did not answer")]
+    Stopped,
 }
-
-/// Pauses between questions to a database that does not answer, in ms.
-const FIRST_PAUSE_MS: u64 = 50;
-const LONGEST_PAUSE_MS: u64 = 2_000;
 
 /// Makes the handle and the loop. The future ends when the token is cancelled or the database
 /// is lost for good; the error says why.
@@ -67,13 +68,29 @@ async fn body(
     let mut yard = Yard::restore(parts, cancel.clone()).await?;
     let mut batch = Vec::with_capacity(BATCH);
     loop {
+        let pause = yard.shortage.as_ref().and_then(Shortage::pause);
+        let has_room = yard.shortage.as_ref().is_none_or(Shortage::has_room);
         // All branches are cancel-safe: recv_many takes nothing unless it completes.
         tokio::select! {
-            count = queue.recv_many(&mut batch, BATCH) => if count == 0 { return Ok(()); },
-            () = due(yard.engine.deadline()) => batch.push(Input::Event(Event::Due)),
+            count = queue.recv_many(&mut batch, BATCH), if pause.is_none() || has_room => {
+                if count == 0 {
+                    return Ok(());
+                }
+            }
+            () = due(yard.engine.deadline()), if pause.is_none() => {
+                batch.push(Input::Event(Event::Due));
+            }
+            () = pause_until(pause) => {}
             () = cancel.cancelled() => return Ok(()),
         }
         yard.take(&mut batch).await?;
+    }
+}
+
+async fn pause_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -93,30 +110,41 @@ async fn due(deadline: Option<i64>) {
 
 /// The engine with its store and its arms.
 struct Yard {
-    store: Arc<Store>,
+    ledger: Ledger,
     settings: Arc<Settings>,
     identity: Identity,
     engine: Engine,
     actors: Actors,
     next_ticket: u64,
     followers: Followers,
-    cancel: CancellationToken,
+    /// Present while the last batch found no space.
+    shortage: Option<Shortage>,
 }
 
 impl Yard {
     async fn restore(parts: Parts, cancel: CancellationToken) -> Result<Self, CoreError> {
         let Parts { store, settings, identity, seals } = parts;
+        let ledger = Ledger { store, cancel };
+        let rows = ledger.load().await?;
         let now = clock::now();
-        let rows = store.load().await.map_err(CoreError::Load)?;
         let (engine, actions) = Engine::restore(settings.clone(), identity, rows, now);
         let mut actors = Actors::new(seals);
         actors.perform(actions);
         let followers = Followers::default();
-        Ok(Self { store, settings, identity, engine, actors, next_ticket: 1, followers, cancel })
+        let shortage = None;
+        Ok(Self { ledger, settings, identity, engine, actors, next_ticket: 1, followers, shortage })
     }
 
     /// Decides about a batch, commits, acts, and answers the questions that came with it.
     async fn take(&mut self, batch: &mut Vec<Input>) -> Result<(), CoreError> {
+        if let Some(shortage) = &mut self.shortage {
+            if shortage.pause().is_some() {
+                let questions = shortage.shed(batch);
+                questions.into_iter().for_each(|question| self.answer(question));
+                return Ok(());
+            }
+            shortage.release(batch);
+        }
         let mut questions = Vec::new();
         let mut events = Vec::new();
         for input in batch.drain(..) {
@@ -132,57 +160,21 @@ impl Yard {
             }
         }
         let (writes, actions) = self.decide(&events);
-        match self.commit(&writes).await? {
-            None => {
+        match self.ledger.commit(&writes).await? {
+            Fate::Committed => {
                 events.iter().for_each(|event| self.followers.settled(event));
                 self.actors.perform(actions);
+                if !writes.is_empty() && self.shortage.take().is_some() {
+                    info!("the disk of the database has space again");
+                }
             }
-            Some(why) => self.recover(events, &why).await?,
+            Fate::Refused { why } => self.recover(events, &why).await?,
+            Fate::DiskFull { why } => self.give_back(&events, why).await?,
         }
         for question in questions {
             self.answer(question);
         }
         Ok(())
-    }
-
-    /// Commits a batch. Returns why where nothing of it is in the database.
-    async fn commit(&mut self, writes: &[Write]) -> Result<Option<String>, CoreError> {
-        let batch = match self.store.commit(writes).await {
-            Ok(_) => return Ok(None),
-            Err(CommitError::Unknown { batch, .. }) => batch,
-            Err(
-                refused @ (CommitError::RolledBack { .. }
-                | CommitError::Busy { .. }
-                | CommitError::DiskFull { .. }),
-            ) => return Ok(Some(format!("{:#}", anyhow::Error::from(refused)))),
-            Err(lost @ (CommitError::DiskFailed { .. } | CommitError::Deposed)) => {
-                return Err(CoreError::Commit(lost));
-            }
-        };
-        if self.settle().await? >= batch {
-            return Ok(None);
-        }
-        Ok(Some("the connection to the database was lost before the commit".to_owned()))
-    }
-
-    /// Asks for the last batch until the database answers.
-    async fn settle(&mut self) -> Result<i64, CoreError> {
-        let mut pause_ms = FIRST_PAUSE_MS;
-        loop {
-            match self.store.batch_now().await {
-                Ok(batch) => return Ok(batch),
-                Err(deposed @ StoreError::Deposed) => return Err(CoreError::Doubt(deposed)),
-                Err(error) => {
-                    warn!("the database does not answer: {:#}", anyhow::Error::from(error));
-                }
-            }
-            // A master without its database must still end when it is told to.
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
-                () = self.cancel.cancelled() => return Err(CoreError::Commit(CommitError::Deposed)),
-            }
-            pause_ms = (pause_ms * 2).min(LONGEST_PAUSE_MS);
-        }
     }
 
     fn ticketed(&mut self, make: Box<dyn FnOnceTicket>, reply: oneshot::Sender<Answer>) -> Event {
@@ -212,11 +204,11 @@ impl Yard {
         for event in events {
             let ticket = ticket_of(&event);
             let (writes, actions) = self.decide(std::slice::from_ref(&event));
-            let outcome = self.commit(&writes).await?;
+            let fate = self.ledger.commit(&writes).await?;
             self.followers.settled(&event);
-            match outcome {
-                None => self.actors.perform(actions),
-                Some(why) => {
+            match fate {
+                Fate::Committed => self.actors.perform(actions),
+                Fate::Refused { why } | Fate::DiskFull { why } => {
                     error!("an event could not be committed: {why}");
                     if let Some(ticket) = ticket {
                         self.actors.answer(ticket, not_stored(&why));
@@ -228,12 +220,30 @@ impl Yard {
         Ok(())
     }
 
+    /// There is no space for a batch: nothing of it was taken. Whoever waits is told; workers
+    /// come back with their state, logs are found by their rows, and timers are still due.
+    async fn give_back(&mut self, events: &[Event], why: String) -> Result<(), CoreError> {
+        error!("{why}: free space there; new work is refused until then");
+        for event in events {
+            self.followers.settled(event);
+            if let Some(ticket) = ticket_of(event) {
+                self.actors.answer(ticket, not_stored(&why));
+            }
+        }
+        self.reload().await?;
+        match &mut self.shortage {
+            Some(shortage) => shortage.goes_on(why),
+            None => self.shortage = Some(Shortage::new(why)),
+        }
+        Ok(())
+    }
+
     async fn reload(&mut self) -> Result<(), CoreError> {
         for session in std::mem::take(&mut self.actors.sessions).into_values() {
             session.close.cancel();
         }
+        let rows = self.ledger.load().await?;
         let now = clock::now();
-        let rows = self.store.load().await.map_err(CoreError::Load)?;
         let (engine, actions) = Engine::restore(self.settings.clone(), self.identity, rows, now);
         self.engine = engine;
         self.actors.perform(actions);
@@ -281,7 +291,7 @@ fn ticket_of(event: &Event) -> Option<Ticket> {
     }
 }
 
-fn not_stored(why: &str) -> Answer {
+pub(super) fn not_stored(why: &str) -> Answer {
     Answer::Refused(Refusal {
         code: "not_stored",
         message: format!("the master could not store it: {why}"),

@@ -78,6 +78,11 @@ impl StoreError {
         }
     }
 
+    /// Says whether asking again cannot help while this master runs.
+    pub fn is_final(&self) -> bool {
+        self.is_permanent() || matches!(self, Self::Deposed)
+    }
+
     pub(super) fn query(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| Self::Query { doing, source }
     }
