@@ -1,9 +1,10 @@
 //! Shows diagnostics: as text with the lines they are about, and as JSON in the shape editors
 //! know from the Language Server Protocol.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value as Json, json};
 
+use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Label, Severity};
 use crate::source::{SourceFile, Span};
 
@@ -55,7 +56,13 @@ fn group<'a>(problem: &'a Diagnostic, files: &'a [SourceFile]) -> Group<'a> {
     let mut group = Group::with_title(title);
     let primary = &problem.primary;
     let related = problem.secondary.as_ref();
-    if let Some(file) = files.get(primary.span.file) {
+    // What is rendered ends up in logs, where a password does not belong.
+    let is_secret = problem.code == Code::SecretInAddress;
+    if let Some(file) = files.get(primary.span.file).filter(|_| is_secret) {
+        let before = file.text.get(..primary.span.start).unwrap_or_default();
+        let origin = Origin::path(file.path.to_string_lossy());
+        group = group.element(origin.line(1 + before.matches('\n').count()));
+    } else if let Some(file) = files.get(primary.span.file) {
         let mut snippet =
             snippet(file).annotation(annotation(primary, AnnotationKind::Primary, file));
         if let Some(label) = related.filter(|label| label.span.file == primary.span.file) {

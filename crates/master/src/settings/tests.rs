@@ -174,6 +174,10 @@ fn a_password_in_an_address_is_warned_of() {
     let reading = read(folder.path(), &text);
     let codes: Vec<Code> = reading.problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, [Code::SecretInAddress]);
+    let line = 1 + text.lines().position(|line| line.contains("a:b@")).unwrap();
+    let shown = config::render(&reading.problems, &reading.files, config::Style::Plain);
+    assert!(shown.contains(&format!("master.toml:{line}\n")), "{shown}");
+    assert!(!shown.contains("a:b"), "{shown}");
     assert!(reading.configuration.is_some());
 }
 
