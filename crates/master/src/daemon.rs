@@ -89,7 +89,7 @@ pub(crate) async fn run(
     let opened = yard.open_doors(&doors, worker_port, &change_sources).await;
     let outcome = match opened {
         Ok(places) => {
-            let url = yard.master.url.as_deref().unwrap_or("no url");
+            let url = yard.master.url.as_deref();
             info!(master = %yard.master.name, url, "ready: {}", places.join(", "));
             loop {
                 // All branches are cancel-safe.

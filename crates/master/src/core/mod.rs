@@ -11,6 +11,7 @@ mod answer;
 mod followers;
 mod handle;
 mod ledger;
+mod news;
 mod run;
 mod shortage;
 mod trail;

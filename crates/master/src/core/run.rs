@@ -17,6 +17,7 @@ use super::act::Actors;
 use super::followers::Followers;
 use super::handle::{Core, FnOnceTicket, Input, Question};
 use super::ledger::{Fate, Ledger};
+use super::news::News;
 use super::shortage::Shortage;
 use super::{answer, trail};
 use crate::clock;
@@ -117,6 +118,7 @@ struct Yard {
     actors: Actors,
     next_ticket: u64,
     followers: Followers,
+    news: News,
     /// Present while the last batch found no space.
     shortage: Option<Shortage>,
 }
@@ -131,8 +133,18 @@ impl Yard {
         let mut actors = Actors::new(seals);
         actors.perform(actions);
         let followers = Followers::default();
-        let shortage = None;
-        Ok(Self { ledger, settings, identity, engine, actors, next_ticket: 1, followers, shortage })
+        let news = News::of(engine.durable().builds());
+        Ok(Self {
+            ledger,
+            settings,
+            identity,
+            engine,
+            actors,
+            next_ticket: 1,
+            followers,
+            news,
+            shortage: None,
+        })
     }
 
     /// Decides about a batch, commits, acts, and answers the questions that came with it.
@@ -162,6 +174,7 @@ impl Yard {
         let (writes, actions) = self.decide(&events);
         match self.ledger.commit(&writes).await? {
             Fate::Committed => {
+                self.news.tell(&writes);
                 events.iter().for_each(|event| self.followers.settled(event));
                 self.actors.perform(actions);
                 if !writes.is_empty() && self.shortage.take().is_some() {
@@ -207,7 +220,10 @@ impl Yard {
             let fate = self.ledger.commit(&writes).await?;
             self.followers.settled(&event);
             match fate {
-                Fate::Committed => self.actors.perform(actions),
+                Fate::Committed => {
+                    self.news.tell(&writes);
+                    self.actors.perform(actions);
+                }
                 Fate::Refused { why } | Fate::DiskFull { why } => {
                     error!("an event could not be committed: {why}");
                     if let Some(ticket) = ticket {
