@@ -64,7 +64,7 @@ fn tables_say_what_happened_and_what_waits() {
     let why = yard.master(&["why", "mixed#1"]).out();
     let expected = "mixed#1 ended: FAILURE\n  ✓ step good  SUCCESS exited(0)\n  \
         ✗ step odd  FAILURE exited(4)\n  ✗ step bad  FAILURE exited(5)\n  \
-        ✗ step never  SKIPPED an earlier step ended the build\n";
+        – step never  SKIPPED an earlier step ended the build\n";
     assert_eq!(why, expected);
     let logs = yard.log_of("mixed#1");
     let logs = String::from_utf8_lossy(&logs).into_owned();
@@ -76,7 +76,7 @@ fn tables_say_what_happened_and_what_waits() {
     assert!(status.starts_with("master yard 0."), "{status}");
     assert!(status.contains("0 running, 2 waiting"), "{status}");
     let lines: Vec<Vec<&str>> = status.lines().map(cells).collect();
-    assert!(lines.contains(&vec!["far", "not connected", "0/0"]), "{status}");
+    assert!(lines.contains(&vec!["far", "not connected", "0/–"]), "{status}");
     assert!(lines.contains(&vec!["w1", "connected", "0/8"]), "{status}");
     assert!(status.contains("launch  changeport  well"), "{status}");
     let stopped = yard.master(&["stop", "waits#1", "--reason", "not needed"]).out();
@@ -113,6 +113,39 @@ fn json_has_a_version_and_a_kind_in_every_line() {
     let records = yard.ask(&["logs", "mixed#1/good"]);
     let channels: BTreeSet<&str> = records.iter().filter_map(|r| r["channel"].as_str()).collect();
     assert_eq!(channels, BTreeSet::from(["err", "out"]));
+}
+
+#[test]
+fn logs_come_out_of_the_streams_they_were_written_to_byte_for_byte() {
+    let (yard, _daemons) = busy_yard();
+    let logs = yard.master(&["logs", "mixed#1/good"]);
+    assert_eq!((logs.code(), logs.stdout.as_slice()), (0, &b"good\n"[..]));
+    assert_eq!(logs.stderr, b"\x1b]0;x\xff\n");
+}
+
+#[test]
+fn the_masters_log_tells_of_builds_and_has_no_url_where_there_is_none() {
+    let (_yard, mut daemons) = busy_yard();
+    let master = &mut daemons[0];
+    master.wait_for("build mixed#1 started on w1");
+    master.wait_for("build mixed#1 ended: FAILURE");
+    assert_eq!(master.log().matches("mixed#1 started").count(), 1, "{}", master.log());
+    assert!(!master.wait_for("ready: ").contains("url"), "{}", master.log());
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_64() {
+    let yard = Yard::new("");
+    for arguments in [&["no-such-command"][..], &["--no-such-option"], &["why"]] {
+        let codes = [
+            finish(yard.bare_master_command().args(arguments)).code(),
+            finish(yard.bare_worker_command().args(arguments)).code(),
+            yard.changeport(arguments).code(),
+        ];
+        assert_eq!(codes, [64; 3], "{arguments:?}");
+    }
+    assert_eq!(finish(yard.bare_master_command().arg("--help")).code(), 0);
+    assert_eq!(finish(yard.bare_worker_command().arg("--version")).code(), 0);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn wait_for_half_way(yard: &Yard) {
     let what = "the middle of the command's output";
     wait_until(what, || {
         let logs = yard.master(&["logs", "count#1"]);
-        logs.out().contains("half-way").then_some(())
+        logs.err().contains("half-way").then_some(())
     });
 }
 
@@ -134,7 +134,7 @@ steps = [{ name = "tree", script = "setsid sleep 1000 & sleep 1000 & echo $$ $!;
     let shims = wait_until("both commands", || {
         let up = ["tree#1", "tree#2"]
             .iter()
-            .all(|build| yard.master(&["logs", build]).out().contains("up"));
+            .all(|build| yard.master(&["logs", build]).err().contains("up"));
         let shims = yard.shims();
         (up && shims.len() == 2).then_some(shims)
     });

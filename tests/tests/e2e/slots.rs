@@ -33,7 +33,7 @@ fn wait_until_up(yard: &Yard, number: usize) {
     let build = format!("slow#{number}");
     wait_until(&format!("{build} to run"), || {
         let logs = yard.master(&["logs", &build]);
-        logs.out().contains("up\n").then_some(())
+        logs.err().contains("up\n").then_some(())
     });
 }
 
@@ -128,7 +128,7 @@ fn places_are_still_taken_after_a_restart_of_the_master() {
         let why = yard.master(&["why", "slow#2"]).out();
         why.contains("worker w1 is full (1 of 1: slow#1)").then_some(())
     });
-    assert!(!yard.master(&["logs", "slow#2"]).out().contains("up"));
+    assert!(!yard.master(&["logs", "slow#2"]).err().contains("up"));
     end(&yard, 1);
     end(&yard, 2);
 }

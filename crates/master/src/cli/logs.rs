@@ -1,6 +1,6 @@
 //! `master logs BUILD[/STEP]`
 
-use std::io::Write as _;
+use std::io::{ErrorKind, IsTerminal as _, Write};
 use std::path::Path;
 
 use anyhow::bail;
@@ -9,6 +9,7 @@ use proto::message::launch::Output;
 use proto::message::question::{LogEnded, LogWanted};
 use proto::{Message as _, record};
 
+use super::terminal::Disarmed;
 use super::{connect, print, print_json};
 
 /// One record as JSON.
@@ -25,10 +26,12 @@ pub(super) fn main(config: &Path, json: bool, build: &str, follow: bool) -> anyh
     let mut master = connect(config)?;
     let (build, step) = (build.to_owned(), step.to_owned());
     master.send(&LogWanted { build, step, follow, first_line: 0, lines: 0 })?;
+    let mut streams = Streams::new();
     loop {
         let frame = master.frame()?;
         match frame.kind {
-            Output::KIND => show(&frame.open()?, json)?,
+            Output::KIND if json => print_records(&frame.open()?)?,
+            Output::KIND => streams.show(&frame.open()?)?,
             LogEnded::KIND => return Ok(()),
             Refusal::KIND => bail!(frame.open::<Refusal>()?),
             _ => frame.skip_unknown()?,
@@ -36,36 +39,77 @@ pub(super) fn main(config: &Path, json: bool, build: &str, follow: bool) -> anyh
     }
 }
 
-fn show(output: &Output, json: bool) -> anyhow::Result<()> {
-    for record in record::iter(output.records.as_ref()) {
-        let channel = match record.channel {
+fn print_records(output: &Output) -> anyhow::Result<()> {
+    let line = |record: record::Record<'_>| Line {
+        part: output.position.part,
+        channel: match record.channel {
             record::Channel::Out => "out",
             record::Channel::Err => "err",
             record::Channel::System => "system",
             record::Channel::Gap => "gap",
-        };
-        if json {
-            let text = String::from_utf8_lossy(record.bytes);
-            print_json(
-                "record",
-                &[Line { part: output.position.part, channel, t_us: record.t_us, text }],
-            )?;
-            continue;
-        }
-        match record.channel {
-            record::Channel::Out | record::Channel::Err => {
-                print(|out| out.write_all(record.bytes))?;
-            }
-            record::Channel::System => {
-                print(|out| {
-                    writeln!(out, "[{}]", String::from_utf8_lossy(record.bytes).trim_end())
-                })?;
-            }
-            record::Channel::Gap => {
-                let count = record.bytes.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b));
-                print(|out| writeln!(out, "[{count} bytes were left out here]"))?;
-            }
+        },
+        t_us: record.t_us,
+        text: String::from_utf8_lossy(record.bytes).into_owned().into(),
+    };
+    print_json("record", &record::iter(output.records.as_ref()).map(line).collect::<Vec<_>>())
+}
+
+/// Where a log goes: what the command wrote to each stream comes out of the same one, byte for
+/// byte unless a terminal would obey it. Yardmaster's own words go to stderr.
+struct Streams {
+    out: Stream,
+    err: Stream,
+}
+
+impl Streams {
+    fn new() -> Self {
+        let stream = |is_terminal: bool| Stream { filter: is_terminal.then(Disarmed::new) };
+        Self {
+            out: stream(std::io::stdout().is_terminal()),
+            err: stream(std::io::stderr().is_terminal()),
         }
     }
-    Ok(())
+
+    fn show(&mut self, output: &Output) -> anyhow::Result<()> {
+        for record in record::iter(output.records.as_ref()) {
+            match record.channel {
+                record::Channel::Out => print(|out| self.out.write(out, record.bytes))?,
+                record::Channel::Err => self.complain(record.bytes)?,
+                record::Channel::System => {
+                    let words = String::from_utf8_lossy(record.bytes);
+                    self.complain(format!("[{}]\n", words.trim_end()).as_bytes())?;
+                }
+                record::Channel::Gap => {
+                    let count = record.bytes.first_chunk::<8>();
+                    let count = count.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+                    self.complain(format!("[{count} bytes were left out here]\n").as_bytes())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn complain(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        match self.err.write(&mut std::io::stderr(), bytes) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// One of the caller's streams.
+struct Stream {
+    /// Present for a terminal.
+    filter: Option<Disarmed>,
+}
+
+impl Stream {
+    fn write(&mut self, to: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {
+        match &mut self.filter {
+            Some(filter) => to.write_all(filter.text(bytes).as_bytes())?,
+            None => to.write_all(bytes)?,
+        }
+        // Both streams may be one terminal: what was written first has to be seen first.
+        to.flush()
+    }
 }

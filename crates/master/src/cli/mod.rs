@@ -10,6 +10,7 @@ mod run;
 mod status;
 mod stop;
 mod table;
+mod terminal;
 mod token;
 mod why;
 
@@ -21,7 +22,8 @@ use proto::message::hello::Refusal;
 
 use crate::settings::FilesError;
 
-/// Exit code for a question that makes no sense, such as an unknown id. Source: `sysexits.h`.
+/// Exit code for a command line or question that makes no sense, such as an unknown id. Source:
+/// `sysexits.h`.
 const EXIT_USAGE: u8 = 64;
 /// Exit code for a configuration that cannot be used.
 pub(crate) const EXIT_CONFIG: u8 = 78;
@@ -84,7 +86,15 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; what cannot be printed cannot be helped.
+            drop(error.print());
+            let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
+            return ExitCode::from(code);
+        }
+    };
     let (config, json) = (&arguments.config, arguments.json);
     let outcome = match arguments.command {
         None | Some(Command::Run) => return run::main(config),

@@ -21,7 +21,10 @@ pub(super) fn main(config: &Path, json: bool) -> anyhow::Result<()> {
         .iter()
         .map(|worker| {
             let state = if worker.is_attached { "connected" } else { "not connected" };
-            let busy = format!("{}/{}", worker.busy, worker.max_builds);
+            // How many it takes is known while it is here.
+            let most =
+                if worker.is_attached { worker.max_builds.to_string() } else { "–".into() };
+            let busy = format!("{}/{most}", worker.busy);
             vec![worker.name.clone(), state.to_owned(), busy, plain(&worker.detail)]
         })
         .collect();

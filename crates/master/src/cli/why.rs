@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use proto::message::question::{Why, WhyWanted};
+use proto::message::question::{Reason, Why, WhyWanted};
 
 use super::table::plain;
 use super::{connect, print, print_json};
@@ -18,9 +18,20 @@ pub(super) fn main(config: &Path, json: bool, request: String) -> anyhow::Result
     print(|out| {
         writeln!(out, "{} {}", why.request, plain(&why.headline))?;
         for reason in &why.reasons {
-            let mark = if reason.is_met { '✓' } else { '✗' };
+            let mark = if reason.is_met { '✓' } else { unmet(reason) };
             writeln!(out, "  {mark} {}  {}", plain(&reason.what), plain(&reason.detail))?;
         }
         Ok(())
     })
+}
+
+/// Marks a step by its result, which stands first, as `master builds` does; anything else is a
+/// condition that does not hold.
+fn unmet(reason: &Reason) -> char {
+    let result = reason.detail.split(' ').next().filter(|_| reason.what.starts_with("step "));
+    match result {
+        Some("SKIPPED") => '–',
+        Some("WARNINGS") => '!',
+        Some(_) | None => '✗',
+    }
 }

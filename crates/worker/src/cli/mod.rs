@@ -15,8 +15,9 @@ use config::{Diagnostic, SourceFile, Style};
 use crate::git_step;
 use crate::settings::{self, Settings};
 
-/// Exit codes of `sysexits.h`: nobody answers, try again later, a configuration that cannot be
+/// Exit codes of `sysexits.h`: a command line that makes no sense, nobody answers, try again later, a configuration that cannot be
 /// used.
+const EXIT_USAGE: u8 = 64;
 const EXIT_UNAVAILABLE: u8 = 69;
 const EXIT_SOFTWARE: u8 = 70;
 const EXIT_TEMPORARY: u8 = 75;
@@ -62,7 +63,14 @@ enum Command {
 
 /// Runs the command line.
 pub(crate) fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; what cannot be printed cannot be helped.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+        }
+    };
     let config = &arguments.config;
     match &arguments.command {
         None | Some(Command::Run) => run::main(config),
