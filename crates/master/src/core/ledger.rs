@@ -67,9 +67,8 @@ impl Ledger {
         let mut pauses = Pauses::default();
         let mut losses = 0;
         loop {
-            let refused = match self.unless_told(self.store.commit(writes)).await? {
-                Ok(_) => return Ok(Fate::Committed),
-                Err(refused) => refused,
+            let Err(refused) = self.unless_told(self.store.commit(writes)).await? else {
+                return Ok(Fate::Committed);
             };
             match refused {
                 CommitError::Unknown { batch, .. } => {
