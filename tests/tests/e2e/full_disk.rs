@@ -36,7 +36,7 @@ fn a_command_waits_for_room_on_the_disk_of_its_spool() {
     let _worker = yard.start_worker("");
     let client = yard.start_changeport(&["run", "flood"]);
     wait_until("the command to run", || {
-        yard.master(&["logs", "flood#1"]).out().contains("up").then_some(())
+        yard.master(&["logs", "flood#1"]).err().contains("up").then_some(())
     });
     volume.fill();
     fs::write(yard.path("gate"), "").expect("the yard is ours");

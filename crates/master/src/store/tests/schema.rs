@@ -134,7 +134,7 @@ fn a_session_that_ends_inside_a_migration_leaves_nothing() {
         connection.script("BEGIN IMMEDIATE").await.unwrap();
         connection.script(migrate::SQLITE[0].script).await.unwrap();
         // Dropping it would close the file at some later time, from another thread.
-        connection.close_hard().await.unwrap();
+        connection.close().await.unwrap();
         yard.store().await;
     });
 }
