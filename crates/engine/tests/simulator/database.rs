@@ -176,6 +176,9 @@ impl Database {
             Some(build) => {
                 let end = self.builds[build].end.map(|(result, _)| result);
                 assert_eq!(end, Some(result), "the build of {}", request.name);
+                let was_stopped = self.builds[build].stop_reason.is_some();
+                let is_cancelled = result == BuildResult::Cancelled;
+                assert_eq!(is_cancelled, was_stopped, "{} ended as {result}", request.name);
                 self.check_success(&self.builds[build]);
             }
             None => assert_eq!(result, BuildResult::Cancelled, "{} had no build", request.name),

@@ -1,9 +1,8 @@
 //! The end of a run: no more faults, and everything comes to its end.
 
-use std::collections::BTreeSet;
-
 use attempt::Stamp;
-use engine::{RequestId, StopScope};
+use engine::StopScope;
+use engine::row::{Request, RequestState};
 
 use super::World;
 use crate::machine::Machine;
@@ -20,20 +19,19 @@ impl World {
         self.take(vec![poll]);
         let repeated = self.clients.repeat_all(&self.database);
         self.take(repeated);
-        let mut stopped = BTreeSet::new();
         for round in 0.. {
             if self.is_at_rest() {
                 break;
             }
             assert!(round < CALM_ROUNDS, "not at rest: {}", self.rest());
-            self.calm_round(round, &mut stopped);
+            self.calm_round(round);
         }
         self.check_whole();
         self.check_history();
         self.clients.check_settled(&self.database);
     }
 
-    pub(super) fn calm_round(&mut self, round: u32, stopped: &mut BTreeSet<RequestId>) {
+    pub(super) fn calm_round(&mut self, round: u32) {
         self.now.wall_us += 1_000_000;
         self.now.boot_us += 1_000_000;
         self.pass_time();
@@ -45,19 +43,17 @@ impl World {
             }
         }
         // What lives for a caller has ended by now of itself; only what was left to itself is
-        // stopped by hand.
+        // stopped by hand. Once has to be enough.
         if round > 100 {
             let kept: Vec<_> = self
                 .engine
                 .durable()
                 .requests()
                 .filter(|request| request.on_disconnect == engine::row::OnDisconnect::Keep)
+                .filter(|request| !self.is_being_stopped(request))
                 .map(|request| request.id)
-                .filter(|request| !stopped.contains(request))
                 .collect();
             for request in kept {
-                // Once has to be enough.
-                stopped.insert(request);
                 let stop = self.clients.stop(request, StopScope::Anywhere);
                 self.take(vec![stop]);
             }
@@ -82,6 +78,11 @@ impl World {
         }
         self.stream_and_seal();
         self.check_step();
+    }
+
+    pub(super) fn is_being_stopped(&self, request: &Request) -> bool {
+        let RequestState::Running { build } = request.state else { return false };
+        self.engine.durable().build(build).is_some_and(|build| build.stop_reason.is_some())
     }
 
     pub(super) fn is_at_rest(&self) -> bool {
