@@ -20,8 +20,15 @@ pub struct Spec {
     pub silence_timeout_ms: Option<u64>,
     /// Between the signal of a timeout and the kill of the tree.
     pub kill_grace_ms: u64,
-    /// Output beyond this is counted, not kept.
-    pub max_output_bytes: Option<u64>,
+    /// Absent: all output is kept.
+    pub output_cap: Option<OutputCap>,
+}
+
+/// How much output is kept: its beginning and its end; what is between is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputCap {
+    pub head_bytes: u64,
+    pub tail_bytes: u64,
 }
 
 /// Where the command's standard input comes from.

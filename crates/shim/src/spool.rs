@@ -20,7 +20,6 @@ pub(crate) const INTENT: &str = "intent";
 pub(crate) const STARTED: &str = "started";
 pub(crate) const EXIT: &str = "exit";
 pub(crate) const CONTROL: &str = "ctl.sock";
-pub(crate) const OUTPUT: &str = "out.000";
 /// Beside the directories: the id of the present boot, which every `intent` is a link to.
 pub(crate) const BOOT: &str = "boot";
 
@@ -161,7 +160,7 @@ impl SpoolRoot {
 
     /// Opens a command's output.
     pub fn output(&self, command: CommandId) -> OutputReader {
-        OutputReader::new(self.directory(command).join(OUTPUT))
+        OutputReader::new(self.directory(command))
     }
 
     /// Removes a command's directory.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use shim::record::{self, Channel};
 use shim::{
-    CommandId, EventChannel, Found, Outcome, Request, Spawner, Spec, SpoolError, SpoolRoot, Stdin,
-    sweep,
+    CommandId, EventChannel, Found, Outcome, OutputCap, Request, Spawner, Spec, SpoolError,
+    SpoolRoot, Stdin, sweep,
 };
 
 struct Rig {
@@ -46,7 +46,7 @@ impl Rig {
             timeout_ms: None,
             silence_timeout_ms: None,
             kill_grace_ms: 1_000,
-            max_output_bytes: None,
+            output_cap: None,
         }
     }
 
@@ -329,12 +329,92 @@ fn one_daemon_has_the_spool() {
     assert!(matches!(second, Err(SpoolError::InUse { .. })));
 }
 
+/// Writes the numbers from 1 to `last`, a line each.
+fn numbers(last: u64) -> String {
+    format!("seq 1 {last}")
+}
+
+fn written(last: u64) -> Vec<u8> {
+    (1..=last).flat_map(|number| format!("{number}\n").into_bytes()).collect()
+}
+
+/// Checks that a log is the head, one exact gap and the tail of what was written.
+fn assert_cut(log: &[(Channel, Vec<u8>)], whole: &[u8], cap: OutputCap) {
+    let at = log.iter().position(|(channel, _)| *channel == Channel::Gap).unwrap();
+    let (head, tail) = (only(Channel::Out, &log[..at]), only(Channel::Out, &log[at..]));
+    assert_eq!(head.len() as u64, cap.head_bytes);
+    assert!(whole.starts_with(&head) && whole.ends_with(&tail));
+    let gap = (whole.len() - head.len() - tail.len()) as u64;
+    assert_eq!(only(Channel::Gap, log), gap.to_le_bytes(), "one gap, of {gap} bytes");
+    let kept = tail.len() as u64;
+    assert!(kept <= cap.tail_bytes && kept > cap.tail_bytes / 16 * 15, "{kept} of {cap:?}");
+}
+
 #[test]
-fn output_beyond_the_limit_is_counted_exactly() {
+fn output_beyond_the_cap_is_its_head_an_exact_gap_and_its_tail() {
     let rig = Rig::new();
-    let mut spec = rig.spec("head -c 300000 /dev/zero");
-    spec.max_output_bytes = Some(100_000);
+    let cap = OutputCap { head_bytes: 100_000, tail_bytes: 64_000 };
+    let mut spec = rig.spec(&format!("{}; echo end >&2", numbers(200_000)));
+    spec.output_cap = Some(cap);
+    let (outcome, log) = rig.run(&spec);
+    assert_eq!(outcome, Outcome::Exited(0));
+    assert_cut(&log, &written(200_000), OutputCap { tail_bytes: 64_000, ..cap });
+    assert_eq!(only(Channel::Err, &log), b"end\n");
+    let Found::Exited(exit) = rig.spool.inspect(rig.id).unwrap() else { panic!() };
+    assert_eq!(exit.log_bytes, rig.spool.output(rig.id).measure().unwrap());
+    let files = fs::read_dir(rig.spool.directory(rig.id)).unwrap().flatten();
+    let output = files.filter(|file| file.file_name().to_string_lossy().starts_with("out."));
+    let disk: u64 = output.map(|file| file.metadata().unwrap().len()).sum();
+    assert!(disk < 200_000, "{disk} bytes of disk for a cap of 164,000");
+}
+
+#[test]
+fn output_within_the_cap_is_whole_although_its_end_came_late() {
+    let rig = Rig::new();
+    let whole = written(20_000);
+    let mut spec = rig.spec(&numbers(20_000));
+    let tail_bytes = whole.len() as u64 - 50_000 + 16;
+    spec.output_cap = Some(OutputCap { head_bytes: 50_000, tail_bytes });
     let (_, log) = rig.run(&spec);
-    assert_eq!(only(Channel::Out, &log).len(), 100_000);
-    assert_eq!(only(Channel::Gap, &log), 200_000u64.to_le_bytes());
+    assert!(only(Channel::Out, &log) == whole);
+    assert_eq!(only(Channel::Gap, &log), b"");
+}
+
+#[test]
+fn the_tail_is_read_only_after_the_end_and_outlives_a_killed_supervisor() {
+    let rig = Rig::new();
+    let (done, cap) = (rig.marker("done"), OutputCap { head_bytes: 50_000, tail_bytes: 32_000 });
+    let script = format!("{}; echo $$ > {}; sleep 600", numbers(100_000), done.display());
+    let mut spec = rig.spec(&script);
+    spec.output_cap = Some(cap);
+    let channel = rig.start(&spec);
+    let main = pid_in(&done);
+    let supervisor = parent_of(main);
+    let directory = rig.spool.directory(rig.id);
+    eventually("the supervisor has read everything", || {
+        let files = fs::read_dir(&directory).unwrap().flatten();
+        let mut output = files.filter_map(|file| fs::read(file.path()).ok());
+        output.any(|bytes| bytes.ends_with(b"\n100000\n"))
+    });
+    let mut reader = rig.spool.output(rig.id);
+    let live = reader.measure().unwrap();
+    assert_eq!(live, reader.live_bytes().unwrap());
+    let log = rig.log();
+    assert_eq!(only(Channel::Out, &log).len() as u64, cap.head_bytes);
+    assert!(String::from_utf8(only(Channel::System, &log)).unwrap().contains("beyond 50000"));
+    kill(supervisor);
+    wait_for_end(channel);
+    assert!(matches!(rig.spool.inspect(rig.id).unwrap(), Found::SupervisorLost { .. }));
+    assert_cut(&rig.log(), &written(100_000), cap);
+    assert!(reader.measure().unwrap() > live, "the same reader sees the tail now");
+}
+
+#[test]
+fn a_command_beyond_its_cap_is_not_silent() {
+    let rig = Rig::new();
+    let script = "head -c 5000 /dev/zero; for i in 1 2 3 4 5 6; do echo $i; sleep 0.2; done";
+    let mut spec = rig.spec(script);
+    spec.silence_timeout_ms = Some(700);
+    spec.output_cap = Some(OutputCap { head_bytes: 1_000, tail_bytes: 1_600 });
+    assert_eq!(rig.run(&spec).0, Outcome::Exited(0));
 }

@@ -1,11 +1,12 @@
 //! The supervisor of one command: one process, one thread, one poll loop.
 //!
 //! `run` prepares, `child` is what happens between fork and exec, `watch` is the loop, `log`
-//! writes the output, `peers` talks to workers, `tree` ends what the command left behind.
+//! and `tail` write the output, `peers` talks to workers, `tree` ends what the command left behind.
 
 mod child;
 mod log;
 mod peers;
+mod tail;
 mod tree;
 mod watch;
 
@@ -46,7 +47,7 @@ fn supervise(directory: &OwnedFd, events: OwnedFd) -> io::Result<()> {
     let control = UnixListener::bind(CONTROL)?;
     let mut peers = Peers::new(control, events)?;
     let begun_us = boot_us();
-    let mut log = Log::new(spec.max_output_bytes);
+    let mut log = Log::new(spec.output_cap);
     let outcome = match child::prepare(&spec) {
         Ok(child) => {
             write_started(child.pid)?;

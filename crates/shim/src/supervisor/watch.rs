@@ -121,7 +121,7 @@ impl Watch<'_> {
     }
 
     fn turn(&mut self, ready: &Ready) -> io::Result<()> {
-        let before = self.log.length();
+        let before = (self.log.taken_bytes(), self.log.live_length());
         self.log.flush()?;
         if ready.status {
             self.read_status();
@@ -132,11 +132,11 @@ impl Watch<'_> {
         if ready.err {
             Self::read_output(&mut self.err, Channel::Err, self.log)?;
         }
-        if self.log.length() != before {
-            self.peers.tell_output(self.log.length());
+        if self.log.live_length() != before.1 {
+            self.peers.tell_output(self.log.live_length());
         }
         // A command that waits for room on the disk is not silent.
-        if self.log.length() != before || self.log.is_stuck() {
+        if self.log.taken_bytes() != before.0 || self.log.is_stuck() {
             // A command that has timed out has no more limits: one that passed would be due at
             // once, again and again, until the kill.
             let limit = self.spec.silence_timeout_ms.filter(|_| self.ending != Ending::Timeout);
@@ -303,15 +303,15 @@ impl Watch<'_> {
         let until = boot_us() + DRAIN_US;
         while (self.out.is_some() || self.err.is_some()) && boot_us() < until {
             let ready = self.wait_for_pipes(until)?;
-            let before = self.log.length();
+            let before = self.log.live_length();
             if ready.0 {
                 Self::read_output(&mut self.out, Channel::Out, self.log)?;
             }
             if ready.1 {
                 Self::read_output(&mut self.err, Channel::Err, self.log)?;
             }
-            if self.log.length() != before {
-                self.peers.tell_output(self.log.length());
+            if self.log.live_length() != before {
+                self.peers.tell_output(self.log.live_length());
             }
         }
         Ok(())

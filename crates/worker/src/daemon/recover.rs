@@ -5,7 +5,7 @@ use attempt::{CommandId, LostReason, Outcome};
 use shim::{SpoolError, SpoolRoot};
 use tracing::{error, info, warn};
 
-use super::tails::{Tail, Tails, output_bytes};
+use super::tails::{Tail, Tails, live_bytes};
 
 /// The worker's half, as it was before the restart, and what to do first.
 #[derive(Debug)]
@@ -43,8 +43,7 @@ pub(crate) fn recover(spool: &SpoolRoot) -> Result<Recovered, SpoolError> {
         match &found {
             Found::NeverRan => {}
             Found::Alive => {
-                let bytes = output_bytes(&spool.directory(id));
-                tails.insert(command, Tail { bytes, end: None });
+                tails.insert(command, Tail { bytes: live_bytes(spool, id), end: None });
             }
             Found::Ended { log_bytes, .. } => {
                 tails.insert(command, Tail { bytes: *log_bytes, end: Some(*log_bytes) });

@@ -18,7 +18,7 @@ use tracing::{debug, error, warn};
 
 use super::event::Event;
 use super::recover::{Seen, look, spool_id, with_source};
-use super::tails::{Tails, output_bytes};
+use super::tails::{Tails, live_bytes};
 use crate::tasks::blocking;
 
 /// Before a living supervisor that cannot be reached is looked at again. It is about to end, or
@@ -95,8 +95,8 @@ impl Watch {
     }
 
     async fn adopt(&self) -> Option<EventChannel> {
-        let directory = self.spool.directory(spool_id(self.command));
-        let connect = move || (EventChannel::adopt(&directory), output_bytes(&directory));
+        let (spool, id) = (self.spool.clone(), spool_id(self.command));
+        let connect = move || (EventChannel::adopt(&spool.directory(id)), live_bytes(&spool, id));
         let (channel, bytes) = blocking(connect).await;
         match channel {
             Ok(channel) => {

@@ -1,10 +1,9 @@
 //! How far every log is, for those who send them.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 use attempt::CommandId;
+use shim::SpoolRoot;
 
 /// How far one log is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,9 +17,8 @@ pub(crate) struct Tail {
 /// The logs of all commands that are not yet forgotten.
 pub(crate) type Tails = BTreeMap<CommandId, Tail>;
 
-/// Returns the length of the output in a spool directory, torn records included.
-pub(super) fn output_bytes(directory: &Path) -> u64 {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let output = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"out."));
-    output.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).sum()
+/// Returns how far a running command's log may be read, torn records included. Where the disk does
+/// not say, its supervisor's next word does.
+pub(super) fn live_bytes(spool: &SpoolRoot, id: shim::CommandId) -> u64 {
+    spool.output(id).live_bytes().unwrap_or(0)
 }

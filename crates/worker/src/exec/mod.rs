@@ -71,7 +71,7 @@ pub(crate) fn spec(start: &Start, workshop: &Workshop) -> Result<Spec, OrderErro
         timeout_ms: start.timeout_ms,
         silence_timeout_ms: start.silence_timeout_ms,
         kill_grace_ms: KILL_GRACE_MS,
-        max_output_bytes: None,
+        output_cap: None,
     })
 }
 
