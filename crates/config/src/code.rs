@@ -59,6 +59,8 @@ codes! {
         "The value is of the right type but not one of those that make sense here.";
     BadAddress = "E0304", "not an address",
         "Addresses look like \"127.0.0.1:9989\", \"[::1]:9989\" or \"unix:/run/yardmaster/x.sock\".";
+    BadSize = "E0305", "not a size",
+        "Sizes carry their unit, a power of 1,024: \"64KiB\", \"128MiB\", \"2GiB\".";
     BadTemplate = "E0401", "bad template",
         "A `${…}` names something that does not exist or is more than field access. The roots \
          are args, change, prop, revision, user, worker and build; `$${` is a literal `${`.";

@@ -73,6 +73,7 @@ impl Diagnostic {
             | Code::WrongType
             | Code::OutOfRange
             | Code::BadAddress
+            | Code::BadSize
             | Code::BadTemplate
             | Code::TemplateInScript
             | Code::Insecure

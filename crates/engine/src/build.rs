@@ -207,6 +207,7 @@ impl Engine {
             workdir: step.workdir.clone().unwrap_or_default().into_bytes(),
             timeout_ms: step.timeout.and_then(millis),
             silence_timeout_ms: step.silence_timeout.and_then(millis),
+            max_output_bytes: step.max_output_bytes,
         })
     }
 

@@ -49,6 +49,7 @@ pub struct StartOrder {
     pub workdir: Vec<u8>,
     pub timeout_ms: Option<u64>,
     pub silence_timeout_ms: Option<u64>,
+    pub max_output_bytes: Option<u64>,
 }
 
 /// The answer to a ticket.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use config::template::Template;
-use config::{Code, Context, Decode, Diagnostic, Entry, Fields, Name, Node, NodeKind, choice};
+use config::{
+    Code, Context, Decode, Diagnostic, Entry, Fields, Name, Node, NodeKind, Size, choice,
+};
 
 use super::{Step, StepKind, command, git, script};
 use crate::result::Flags;
@@ -54,6 +56,7 @@ impl Decode for Step {
         let workdir = workdir(&mut fields, cx);
         let timeout = positive(&mut fields, "timeout", cx);
         let silence_timeout = positive(&mut fields, "silence_timeout", cx);
+        let max_output_bytes = max_output(&mut fields, cx);
         let always_run = fields.or("always_run", false, cx);
         let retry_safe = fields.or("retry_safe", false, cx);
         fields.finish(cx);
@@ -64,6 +67,7 @@ impl Decode for Step {
             workdir: workdir?,
             timeout: timeout?,
             silence_timeout: silence_timeout?,
+            max_output_bytes: max_output_bytes?,
             flags: flags?,
             always_run: always_run?,
             retry_safe: retry_safe?,
@@ -164,6 +168,20 @@ fn workdir(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Option<Strin
         return None;
     }
     Some(Some(text))
+}
+
+/// Least cap of an output, in bytes: a head and a tail that say something.
+const LEAST_OUTPUT_BYTES: u64 = 64 * 1024;
+
+fn max_output(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Option<u64>> {
+    let Some(entry) = fields.entry("max_output") else { return Some(None) };
+    let size = Size::decode(&entry.value, cx)?;
+    if size.bytes < LEAST_OUTPUT_BYTES {
+        let message = "a `max_output` is at least \"64KiB\"";
+        cx.report(Diagnostic::new(Code::OutOfRange, entry.value.span, message));
+        return None;
+    }
+    Some(Some(size.bytes))
 }
 
 fn positive(

@@ -36,6 +36,9 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// For a command that says nothing.
     pub silence_timeout: Option<Duration>,
+    /// Most output of a command that is kept, in bytes; absent where the worker decides.
+    #[serde(default)]
+    pub max_output_bytes: Option<u64>,
     pub flags: Flags,
     /// Runs although an earlier step ended the build.
     pub always_run: bool,

@@ -51,6 +51,7 @@ impl Program {
             workdir: None,
             timeout: None,
             silence_timeout: None,
+            max_output_bytes: None,
             flags: Flags::HALT,
             always_run: false,
             retry_safe: false,

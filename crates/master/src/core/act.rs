@@ -172,5 +172,6 @@ fn start(stamp: Stamp, order: StartOrder) -> Start {
         workdir: order.workdir.into(),
         timeout_ms: order.timeout_ms,
         silence_timeout_ms: order.silence_timeout_ms,
+        max_output_bytes: order.max_output_bytes,
     }
 }

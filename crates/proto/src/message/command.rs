@@ -94,6 +94,9 @@ pub struct Start {
     pub workdir: Bytes,
     pub timeout_ms: Option<u64>,
     pub silence_timeout_ms: Option<u64>,
+    /// Most output that is kept; absent where the worker decides.
+    #[serde(default)]
+    pub max_output_bytes: Option<u64>,
 }
 
 /// Asks a worker to end a command.

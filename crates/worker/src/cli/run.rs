@@ -83,6 +83,7 @@ fn prepare(mut settings: Settings) -> anyhow::Result<Prepared> {
         own: Own::read(&data),
         variables: std::mem::take(&mut settings.env),
         repositories: settings.repositories,
+        output: settings.output,
     };
     Ok(Prepared { settings, spool: Arc::new(spool), spawners, workshop, recovered })
 }

@@ -17,9 +17,9 @@ use std::path::PathBuf;
 
 use config::BadName;
 use proto::message::command::Start;
-use shim::{Spec, Stdin};
+use shim::{OutputCap, Spec, Stdin};
 
-use crate::settings::{Repositories, Variables};
+use crate::settings::{OutputPolicy, Repositories, Variables};
 
 pub(crate) use environment::Own;
 
@@ -36,6 +36,7 @@ pub(crate) struct Workshop {
     pub own: Own,
     pub variables: Variables,
     pub repositories: Repositories,
+    pub output: OutputPolicy,
 }
 
 /// Why an order cannot be carried out. Nothing was run.
@@ -71,8 +72,14 @@ pub(crate) fn spec(start: &Start, workshop: &Workshop) -> Result<Spec, OrderErro
         timeout_ms: start.timeout_ms,
         silence_timeout_ms: start.silence_timeout_ms,
         kill_grace_ms: KILL_GRACE_MS,
-        output_cap: None,
+        output_cap: Some(cap(workshop.output.granted(start.max_output_bytes))),
     })
+}
+
+/// Half of what is kept is the beginning of an output, half is its end.
+fn cap(most_bytes: u64) -> OutputCap {
+    let tail_bytes = most_bytes / 2;
+    OutputCap { head_bytes: most_bytes - tail_bytes, tail_bytes }
 }
 
 /// Returns the names of a specification's variables, which may be logged as values may not.

@@ -15,6 +15,7 @@ fn workshop(work: &Path) -> Workshop {
         own: Own::default(),
         variables: Variables::default(),
         repositories: Repositories::default(),
+        output: OutputPolicy::default(),
     }
 }
 
@@ -31,6 +32,7 @@ fn start(program: Program, argv: &[&str]) -> Start {
         workdir: "".into(),
         timeout_ms: None,
         silence_timeout_ms: None,
+        max_output_bytes: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod address;
 mod environment;
+mod output;
 mod token;
 
 use std::fs;
@@ -14,6 +15,7 @@ use config::{
 
 pub(crate) use address::Address;
 pub(crate) use environment::Variables;
+pub(crate) use output::OutputPolicy;
 pub(crate) use token::Token;
 
 const DATA: &str = "/var/lib/yardmaster/worker";
@@ -42,6 +44,8 @@ pub(crate) struct Settings {
     pub env: Variables,
     /// What a master may ask of git here.
     pub repositories: Repositories,
+    /// How much output of a command is kept.
+    pub output: OutputPolicy,
 }
 
 /// The worker's own policy about repositories; it wins over the master's.
@@ -99,6 +103,7 @@ impl Decode for Settings {
         let shim = fields.optional("shim", cx);
         let env = fields.or("env", Variables::default(), cx);
         let repositories = fields.or("repositories", Repositories::default(), cx);
+        let output = fields.or("output", OutputPolicy::default(), cx);
         fields.finish(cx);
         Some(Self {
             masters: masters?.value.into_iter().map(|master| master.value).collect(),
@@ -109,6 +114,7 @@ impl Decode for Settings {
             shim: shim?,
             env: env?,
             repositories: repositories?,
+            output: output?,
         })
     }
 }
@@ -220,6 +226,7 @@ mod tests {
             .flat_map(|line| [line, "\n"])
             .collect();
         assert!(uncommented.contains("\nmax_builds = 4\n"));
+        assert!(uncommented.contains("\n[output]\ndefault = \"128MiB\"\n"));
         assert_eq!(folder.codes(&uncommented), []);
     }
 
@@ -237,7 +244,7 @@ mod tests {
         let folder = Folder::new();
         let codes = folder.codes(
             "mastrs = [\"x\"]\nname = \"a b\"\ntoken = { file = \"none\" }\nmax_builds = 0\n\
-             env = { \"A=B\" = \"c\" }\n",
+             env = { \"A=B\" = \"c\" }\noutput = { default = \"1MB\", most = \"1KiB\" }\n",
         );
         let mut wanted = vec![
             Code::MissingKey,
@@ -246,6 +253,8 @@ mod tests {
             Code::Unreadable,
             Code::OutOfRange,
             Code::OutOfRange,
+            Code::OutOfRange,
+            Code::BadSize,
         ];
         wanted.sort_unstable();
         let mut got = codes;

@@ -121,6 +121,7 @@ pub(crate) fn start(session: &Session, program: Program, argv: &[&str]) -> Start
         workdir: "".into(),
         timeout_ms: None,
         silence_timeout_ms: None,
+        max_output_bytes: None,
     }
 }
 

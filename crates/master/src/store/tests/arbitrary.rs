@@ -363,14 +363,14 @@ fn step_kind() -> impl Strategy<Value = StepKind> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let times = (any::<Option<Duration>>(), any::<Option<Duration>>());
+    let limits = (any::<Option<Duration>>(), any::<Option<Duration>>(), any::<Option<u64>>());
     let flags = proptest::sample::select(vec![Flags::HALT, Flags::CONTINUE, Flags::WARN]);
     let env = vec((text(), text().prop_map(Template::literal)), 0..3);
     let names = (name(), step_kind(), env, option::of(text()));
-    (names, times, flags, any::<bool>(), any::<bool>()).prop_map(
+    (names, limits, flags, any::<bool>(), any::<bool>()).prop_map(
         |(
             (name, kind, env, workdir),
-            (timeout, silence_timeout),
+            (timeout, silence_timeout, max_output_bytes),
             flags,
             always_run,
             retry_safe,
@@ -381,6 +381,7 @@ fn step() -> impl Strategy<Value = Step> {
             workdir,
             timeout,
             silence_timeout,
+            max_output_bytes,
             flags,
             always_run,
             retry_safe,
