@@ -1,6 +1,12 @@
-//! Output in bulk: head, gap and tail beyond its cap.
+//! Output in bulk: exact below its cap, head, gap and tail beyond it, and never in memory.
 
-use e2e::Yard;
+use std::io::Read as _;
+use std::process::{Child, ChildStdout, Stdio};
+
+use e2e::{Daemon, Yard, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+
+const MIB: u64 = 1024 * 1024;
 
 /// One app that runs a script, with a cap.
 fn yard(script: &str, max_output: &str) -> Yard {
@@ -61,4 +67,116 @@ fn a_cap_is_a_size_with_its_unit_and_not_next_to_nothing() {
         let told = checked.out() + &checked.err();
         assert!(told.contains(code), "{size}: {told}");
     }
+}
+
+/// A mebibyte without a line feed: NULs, every other byte value, characters of all lengths.
+fn pattern() -> Vec<u8> {
+    let mut unit: Vec<u8> = (0..=255).filter(|byte| *byte != b'\n').collect();
+    unit.extend("\0\0é€😀".bytes());
+    let mut pattern = unit.repeat(4_000);
+    // No power of two, so that pieces of any size cut characters.
+    pattern.truncate(1024 * 1024 - 7);
+    pattern
+}
+
+#[test]
+fn one_line_of_hundreds_of_megabytes_comes_back_byte_for_byte() {
+    const TIMES: usize = 250;
+    let mut yard = yard(&format!("for i in {{1..{TIMES}}}; do cat \"$PATTERN\"; done"), "1GiB");
+    let pattern = pattern();
+    let file = yard.path("pattern");
+    std::fs::write(&file, &pattern).unwrap();
+    let _master = yard.start_master();
+    let _worker = yard.start_worker(&format!("env = {{ PATTERN = {file:?} }}\n"));
+    let mut client = start(&yard);
+    let mut out = client.stdout.take().unwrap();
+    let got = compare(&mut out, &pattern);
+    assert_eq!(got, pattern.len() as u64 * TIMES as u64);
+    assert!(client.wait().unwrap().success());
+}
+
+/// Reads to the end and checks that it is the pattern over and over.
+fn compare(out: &mut ChildStdout, pattern: &[u8]) -> u64 {
+    let (mut got, mut piece) = (0, vec![0; 256 * 1024]);
+    loop {
+        let count = out.read(&mut piece).expect("read from the client");
+        if count == 0 {
+            return got;
+        }
+        let mut rest = &piece[..count];
+        while !rest.is_empty() {
+            let at = usize::try_from(got % pattern.len() as u64).expect("it is within the pattern");
+            let (same, later) = rest.split_at(rest.len().min(pattern.len() - at));
+            assert!(same == &pattern[at..at + same.len()], "another byte after {got}");
+            got += same.len() as u64;
+            rest = later;
+        }
+    }
+}
+
+fn start(yard: &Yard) -> Child {
+    let mut command = yard.changeport_command();
+    command.args(["run", "flood"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.stderr(Stdio::null()).spawn().expect("start the client")
+}
+
+/// Returns a figure in KiB of `/proc/PID/status`.
+fn memory_kib(pid: Pid, key: &str) -> u64 {
+    let path = format!("/proc/{}/status", pid.as_raw_nonzero());
+    let status = std::fs::read_to_string(path).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Follows the growth of a master, a worker and its shims while a flood goes on.
+struct Memory {
+    master: (Pid, u64),
+    worker: Pid,
+    shim_kib: u64,
+}
+
+impl Memory {
+    fn new(master: &Daemon, worker: &Daemon) -> Self {
+        let begun = memory_kib(master.pid(), "VmRSS");
+        Self { master: (master.pid(), begun), worker: worker.pid(), shim_kib: 0 }
+    }
+
+    fn look(&mut self, yard: &Yard) {
+        for (pid, _) in yard.shims() {
+            self.shim_kib = self.shim_kib.max(memory_kib(pid, "VmHWM"));
+        }
+    }
+
+    fn assert_small(&self) {
+        let grown = memory_kib(self.master.0, "VmHWM").saturating_sub(self.master.1);
+        let worker = memory_kib(self.worker, "VmHWM");
+        let shim = self.shim_kib;
+        assert!(shim > 0, "no shim was seen");
+        assert!(grown <= 32 * 1024, "the master grew by {grown} KiB");
+        assert!(worker + shim <= 24 * 1024, "worker {worker} KiB, shim {shim} KiB");
+    }
+}
+
+#[test]
+fn a_flood_is_in_nobodys_memory_and_a_stopped_follower_does_not_hold_it_up() {
+    const FLOOD_MIB: u64 = 500;
+    let mut yard =
+        yard(&format!("set +o pipefail; yes 0123456789abcde | head -c {FLOOD_MIB}MiB"), "1GiB");
+    let master = yard.start_master();
+    let worker = yard.start_worker("");
+    let mut memory = Memory::new(&master, &worker);
+    let mut client = start(&yard);
+    let mut out = client.stdout.take().unwrap();
+    out.read_exact(&mut [0; 16]).unwrap();
+    kill_process(Pid::from_child(&client), Signal::STOP).unwrap();
+    wait_until("the end of the flood", || {
+        memory.look(&yard);
+        let builds = yard.ask(&["builds", "flood"]);
+        (builds.first()?["result"] == "SUCCESS").then_some(())
+    });
+    kill_process(Pid::from_child(&client), Signal::CONT).unwrap();
+    let rest = std::io::copy(&mut out, &mut std::io::sink()).unwrap();
+    assert_eq!(rest + 16, FLOOD_MIB * MIB);
+    assert!(client.wait().unwrap().success());
+    memory.assert_small();
 }
