@@ -19,6 +19,10 @@ pub const STREAM_CREDIT_BYTES: u64 = 256 * 1024;
 /// Bytes a sender may have in flight on all streams of a connection.
 pub const CONNECTION_CREDIT_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Most records in one reply to a question for a range of a log, in bytes; with its frame it stays
+/// below `FRAME_BYTES`.
+pub const RANGE_BYTES: usize = 1020 * 1024;
+
 /// Arguments and environment of one command together, in bytes.
 pub const COMMAND_BYTES: usize = 512 * 1024;
 /// One argument or environment value, in bytes.

@@ -10,6 +10,7 @@ mod git_poll;
 mod hangup;
 mod installed;
 mod launch;
+mod log_range;
 mod postgresql;
 mod restart;
 mod slots;

@@ -27,13 +27,7 @@ enum End {
 
 pub(crate) fn main(settings: &Settings, id: &str, follow: bool) -> Result<u8, Complaint> {
     let (build, step) = id.split_once('/').unwrap_or((id, ""));
-    let wanted = LogWanted {
-        build: build.to_owned(),
-        step: step.to_owned(),
-        follow,
-        first_line: 0,
-        lines: 0,
-    };
+    let wanted = LogWanted { build: build.to_owned(), step: step.to_owned(), follow, range: None };
     let mut printer = Printer::new(OwnWords::Under(OWN_NAME.to_owned()));
     // Asked again, the master begins anew; the printer leaves out what it has seen.
     let end = insist(|pauses| {

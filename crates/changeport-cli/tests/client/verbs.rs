@@ -106,7 +106,7 @@ fn logs_are_printed_once_over_a_lost_connection() {
     assert_eq!(call.receive::<LogWanted>(), wanted);
     let end = call.output(0, &records);
     call.output(end, &[(Channel::Out, b"p\n")]);
-    call.send(&LogEnded { build: "ci#1".to_owned() });
+    call.send(&LogEnded { build: "ci#1".to_owned(), ..LogEnded::default() });
     let finished = client.finish();
     let seen = (finished.code(), finished.out(), finished.err());
     assert_eq!(seen, (Some(0), "o\np\n".to_owned(), "e\n".to_owned()));
@@ -201,6 +201,6 @@ fn a_log_of_another_step_begins_with_its_own_part() {
     proto::record::append(&mut records, Channel::Out, 1, b"second\n");
     let position = Position { part: 1, offset: 0 };
     call.send(&proto::message::launch::Output { position, records: records.into() });
-    call.send(&LogEnded { build: "ci#1".to_owned() });
+    call.send(&LogEnded { build: "ci#1".to_owned(), ..LogEnded::default() });
     assert_eq!(client.finish().out(), "second\n");
 }

@@ -1,14 +1,17 @@
 //! `master logs BUILD[/STEP]`
 
 use std::io::{ErrorKind, IsTerminal as _, Write};
+use std::num::NonZeroU64;
 use std::path::Path;
+use std::str::FromStr;
 
 use anyhow::bail;
 use proto::message::hello::Refusal;
 use proto::message::launch::Output;
-use proto::message::question::{LogEnded, LogWanted};
+use proto::message::question::{LogEnded, LogRange, LogWanted};
 use proto::{Message as _, record};
 
+use super::connect::Connection;
 use super::terminal::Disarmed;
 use super::{connect, print, print_json};
 
@@ -21,18 +24,75 @@ struct Line<'a> {
     text: std::borrow::Cow<'a, str>,
 }
 
-pub(super) fn main(config: &Path, json: bool, build: &str, follow: bool) -> anyhow::Result<()> {
+/// Lines as people count them, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lines {
+    first: u64,
+    last: Option<u64>,
+}
+
+impl FromStr for Lines {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const LOOK: &str = "lines look like 7, 10-20 or 300-, counted from 1";
+        let number = |text: &str| text.parse().ok().filter(|number| *number > 0).ok_or(LOOK);
+        let (first, last) = match text.split_once('-') {
+            None => (number(text)?, Some(number(text)?)),
+            Some((first, "")) => (number(first)?, None),
+            Some((first, last)) => (number(first)?, Some(number(last)?)),
+        };
+        if last.is_some_and(|last| last < first) {
+            return Err(LOOK);
+        }
+        Ok(Self { first, last })
+    }
+}
+
+/// Returns what to ask the master for.
+pub(super) fn range(lines: Option<Lines>, tail: Option<NonZeroU64>) -> Option<LogRange> {
+    if let Some(Lines { first, last }) = lines {
+        let lines = last.map_or(0, |last| last - first + 1);
+        return Some(LogRange { first_line: first - 1, lines, ..LogRange::default() });
+    }
+    tail.map(|tail| LogRange { last_lines: tail.get(), ..LogRange::default() })
+}
+
+pub(super) fn main(
+    config: &Path,
+    json: bool,
+    build: &str,
+    follow: bool,
+    range: Option<LogRange>,
+) -> anyhow::Result<()> {
     let (build, step) = build.split_once('/').unwrap_or((build, ""));
     let mut master = connect(config)?;
-    let (build, step) = (build.to_owned(), step.to_owned());
-    master.send(&LogWanted { build, step, follow, first_line: 0, lines: 0 })?;
+    let mut wanted = LogWanted { build: build.to_owned(), step: step.to_owned(), follow, range };
     let mut streams = Streams::new();
+    loop {
+        master.send(&wanted)?;
+        let ended = print_to_end(&mut master, json, &mut streams)?;
+        let (Some(range), Some(next)) = (&mut wanted.range, ended.next_byte) else { return Ok(()) };
+        // The log may have grown: its last lines are those of the first answer.
+        if range.last_lines > 0 {
+            (range.first_line, range.lines, range.last_lines) =
+                (ended.first_line, range.last_lines, 0);
+        }
+        range.first_byte = next;
+    }
+}
+
+fn print_to_end(
+    master: &mut Connection,
+    json: bool,
+    streams: &mut Streams,
+) -> anyhow::Result<LogEnded> {
     loop {
         let frame = master.frame()?;
         match frame.kind {
             Output::KIND if json => print_records(&frame.open()?)?,
             Output::KIND => streams.show(&frame.open()?)?,
-            LogEnded::KIND => return Ok(()),
+            LogEnded::KIND => return Ok(frame.open()?),
             Refusal::KIND => bail!(frame.open::<Refusal>()?),
             _ => frame.skip_unknown()?,
         }

@@ -14,6 +14,7 @@ mod terminal;
 mod token;
 mod why;
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -71,6 +72,12 @@ enum Command {
         /// Go on until the build ends.
         #[arg(short, long)]
         follow: bool,
+        /// Only these lines of one step, counted from 1: `7`, `10-20`, `300-`.
+        #[arg(long, value_name = "A-B", conflicts_with = "follow")]
+        lines: Option<logs::Lines>,
+        /// Only the last lines of one step.
+        #[arg(long, value_name = "N", conflicts_with_all = ["follow", "lines"])]
+        tail: Option<NonZeroU64>,
     },
     /// End a request, waiting or running.
     Stop {
@@ -103,7 +110,9 @@ pub fn main() -> ExitCode {
         Some(Command::Builds { builder, limit }) => builds::main(config, json, builder, limit),
         Some(Command::Queue) => queue::main(config, json),
         Some(Command::Why { id }) => why::main(config, json, id),
-        Some(Command::Logs { build, follow }) => logs::main(config, json, &build, follow),
+        Some(Command::Logs { build, follow, lines, tail }) => {
+            logs::main(config, json, &build, follow, logs::range(lines, tail))
+        }
         Some(Command::Stop { id, reason }) => stop::main(config, json, id, reason),
         Some(Command::Status) => status::main(config, json),
         Some(Command::Token { worker }) => token::main(&worker),

@@ -14,9 +14,10 @@ use tokio::sync::watch;
 
 use super::authority::Authority;
 use super::listener::ListenerParts;
+use super::log_range::find_step;
 use super::session::refusal;
 use crate::core::{Part, Question, Trail, TrailStage};
-use crate::log::LogReader;
+use crate::log::{LogReader, ShelfError};
 
 /// One thing to tell the client.
 #[derive(Debug)]
@@ -85,17 +86,10 @@ impl Follower {
         }
         let build = parts.store.build_by_name(&follower.name, None).await?;
         let steps = build.map(|build| build.plan.steps).unwrap_or_default();
-        let Some(index) = steps.iter().position(|step| step.name.as_str() == wanted.step) else {
-            let names: Vec<_> = steps.iter().map(|step| step.name.to_string()).collect();
-            let message = format!("{} has no step `{}`", follower.name, wanted.step);
-            return Ok(Err(refusal(
-                "unknown_step",
-                &message,
-                &format!("its steps: {}", names.join(", ")),
-            )));
-        };
-        follower.purpose = Purpose::Log { step: u32::try_from(index).ok(), follow: wanted.follow };
-        Ok(Ok(follower))
+        Ok(find_step(&follower.name, &steps, &wanted.step).map(|step| {
+            follower.purpose = Purpose::Log { step: Some(step), follow: wanted.follow };
+            follower
+        }))
     }
 
     async fn begin(
@@ -223,7 +217,7 @@ impl Follower {
         while let Some(part) = list.iter().find(|part| part.part == self.position.part) {
             let is_read = part.end_bytes.is_some_and(|end| self.position.offset >= end);
             if self.wants(part) && !is_read {
-                let reader = parts.shelf.reader(part.command)?;
+                let reader = self.reader(parts, part)?;
                 let records = reader.read_at(self.position.offset, limits::STREAM_DATA_BYTES)?;
                 self.open = Some((*part, reader));
                 if !records.is_empty() {
@@ -245,6 +239,18 @@ impl Follower {
         Ok(None)
     }
 
+    /// Opens a part's log, once: the index of a sealed one is decoded each time.
+    fn reader(&self, parts: &ListenerParts, part: &Part) -> Result<LogReader, ShelfError> {
+        match &self.open {
+            Some((open, reader @ (LogReader::Live(_) | LogReader::Sealed(_))))
+                if open.command == part.command =>
+            {
+                Ok(reader.clone())
+            }
+            Some(_) | None => parts.shelf.reader(part.command),
+        }
+    }
+
     fn wants(&self, part: &Part) -> bool {
         match self.purpose {
             Purpose::Request | Purpose::Log { step: None, .. } => true,
@@ -255,11 +261,13 @@ impl Follower {
     fn end(&self, found: &Found) -> Option<Step> {
         let build = self.name.to_string();
         match (found, &self.purpose) {
-            (_, Purpose::Log { follow: false, .. }) => Some(Step::LogEnded(LogEnded { build })),
+            (_, Purpose::Log { follow: false, .. }) => {
+                Some(Step::LogEnded(LogEnded { build, ..LogEnded::default() }))
+            }
             (Found::Living(_), Purpose::Request | Purpose::Log { follow: true, .. }) => None,
             (Found::Past { parts, .. }, _) if self.has_more(parts) => None,
             (Found::Past { .. }, Purpose::Log { follow: true, .. }) => {
-                Some(Step::LogEnded(LogEnded { build }))
+                Some(Step::LogEnded(LogEnded { build, ..LogEnded::default() }))
             }
             (Found::Past { state, .. }, Purpose::Request) => match state {
                 RequestState::Done { result, reason, exit_code, .. } => Some(Step::Ended(Ended {

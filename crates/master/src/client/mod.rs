@@ -7,6 +7,7 @@ mod fingerprint;
 mod follower;
 mod identity;
 mod listener;
+mod log_range;
 mod question;
 mod request;
 mod session;

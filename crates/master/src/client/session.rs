@@ -27,7 +27,7 @@ use super::follower::{Follower, Step};
 use super::identity::Principal;
 use super::listener::{Door, ListenerParts};
 use super::submit::{Reply, Verdict};
-use super::{question, request, submit};
+use super::{log_range, question, request, submit};
 
 /// What the listener could find out about a client.
 #[derive(Debug)]
@@ -288,6 +288,9 @@ impl Session<'_> {
             }
             LogWanted::KIND => {
                 let wanted: LogWanted = frame.open()?;
+                if let Some(range) = wanted.range {
+                    return log_range::answer(self, &wanted, range, out).await;
+                }
                 self.stop_following().await;
                 match Follower::of_log(self.parts, &self.authority, &wanted).await? {
                     Ok(follower) => self.follower = Some(follower),

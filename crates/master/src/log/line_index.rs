@@ -3,7 +3,7 @@
 //! A line is the bytes up to a line feed within one channel; lines of both channels are numbered
 //! together, by the place of their first byte.
 
-use proto::record::{self, Channel};
+use proto::record::{self, Channel, Record};
 use serde::{Deserialize, Serialize};
 
 /// Lines, and bytes of records, between two marks.
@@ -17,9 +17,90 @@ pub(super) struct Mark {
     pub offset: u64,
     /// The number of the next line to begin.
     pub line: u64,
-    /// Whether a line of stdout, of stderr, has begun and not ended.
-    pub out_open: bool,
-    pub err_open: bool,
+    /// The line of stdout, of stderr, that has begun and not ended.
+    #[serde(default)]
+    pub out_line: Option<u64>,
+    #[serde(default)]
+    pub err_line: Option<u64>,
+}
+
+/// Counts lines from a mark on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Walk {
+    now: Mark,
+}
+
+impl From<Mark> for Walk {
+    fn from(now: Mark) -> Self {
+        Self { now }
+    }
+}
+
+impl Walk {
+    pub(super) fn offset(&self) -> u64 {
+        self.now.offset
+    }
+
+    #[cfg(test)]
+    pub(super) fn mark(&self) -> Mark {
+        self.now
+    }
+
+    pub(super) fn next_line(&self) -> u64 {
+        self.now.line
+    }
+
+    pub(super) fn open_lines(&self) -> impl Iterator<Item = u64> {
+        [self.now.out_line, self.now.err_line].into_iter().flatten()
+    }
+
+    /// Goes past a record.
+    pub(super) fn take(&mut self, record: Record<'_>) {
+        self.now.offset += record.size() as u64;
+        let Some(last) = record.bytes.last() else { return };
+        let feeds = memchr::memchr_iter(b'\n', record.bytes).count() as u64;
+        let ends_line = *last == b'\n';
+        let next = self.now.line;
+        let Some(open) = self.open(record.channel) else { return };
+        // Every feed but one at the very end is followed by the first byte of a line.
+        let begun = u64::from(open.is_none()) + feeds - u64::from(ends_line);
+        let newest = if begun == 0 { *open } else { Some(next + begun - 1) };
+        *open = newest.filter(|_| !ends_line);
+        self.now.line = next + begun;
+    }
+
+    /// Goes past a record of stdout or stderr and tells its pieces: the number of the line, and
+    /// from where to where in the record.
+    pub(super) fn take_lines(
+        &mut self,
+        record: Record<'_>,
+        mut tell: impl FnMut(u64, usize, usize),
+    ) {
+        let mut from = 0;
+        let mut line = self.open(record.channel).and_then(|line| *line);
+        let mut next = self.now.line;
+        let feeds = memchr::memchr_iter(b'\n', record.bytes).map(|at| at + 1);
+        for to in feeds.chain([record.bytes.len()]) {
+            if to == from {
+                continue;
+            }
+            let number = line.take().unwrap_or_else(|| {
+                next += 1;
+                next - 1
+            });
+            tell(number, from, to);
+            from = to;
+        }
+        self.take(record);
+    }
+
+    fn open(&mut self, channel: Channel) -> Option<&mut Option<u64>> {
+        match channel {
+            Channel::Out => Some(&mut self.now.out_line),
+            Channel::Err => Some(&mut self.now.err_line),
+            Channel::System | Channel::Gap => None,
+        }
+    }
 }
 
 /// What one channel wrote.
@@ -33,7 +114,7 @@ pub struct Written {
 /// Builds the index while the records go by in order.
 #[derive(Debug, Default)]
 pub(super) struct LineIndexer {
-    now: Mark,
+    walk: Walk,
     marks: Vec<Mark>,
     pub out: Written,
     pub err: Written,
@@ -44,22 +125,39 @@ impl LineIndexer {
     pub(super) fn take(&mut self, records: &[u8]) {
         for record in record::iter(records) {
             self.mark();
-            match record.channel {
-                Channel::Out => begin_lines(&mut self.out, &mut self.now.out_open, record.bytes),
-                Channel::Err => begin_lines(&mut self.err, &mut self.now.err_open, record.bytes),
-                Channel::System | Channel::Gap => {}
-            }
-            self.now.line = self.out.lines + self.err.lines;
-            self.now.offset += (record::HEADER_BYTES + record.bytes.len()) as u64;
+            let before = self.walk.next_line();
+            self.walk.take(record);
+            let written = match record.channel {
+                Channel::Out => &mut self.out,
+                Channel::Err => &mut self.err,
+                Channel::System | Channel::Gap => continue,
+            };
+            written.bytes += record.bytes.len() as u64;
+            written.lines += self.walk.next_line() - before;
         }
     }
 
+    /// Returns up to where records were taken.
+    pub(super) fn offset(&self) -> u64 {
+        self.walk.offset()
+    }
+
+    /// Returns how many lines have begun.
+    pub(super) fn lines(&self) -> u64 {
+        self.walk.next_line()
+    }
+
+    pub(super) fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
+
     fn mark(&mut self) {
+        let now = self.walk.now;
         let is_due = self.marks.last().is_none_or(|last| {
-            self.now.line - last.line >= MARK_LINES || self.now.offset - last.offset >= MARK_BYTES
+            now.line - last.line >= MARK_LINES || now.offset - last.offset >= MARK_BYTES
         });
         if is_due {
-            self.marks.push(self.now);
+            self.marks.push(now);
         }
     }
 
@@ -67,17 +165,6 @@ impl LineIndexer {
     pub(super) fn finish(self) -> Vec<Mark> {
         self.marks
     }
-}
-
-fn begin_lines(written: &mut Written, is_open: &mut bool, bytes: &[u8]) {
-    let Some(last) = bytes.last() else { return };
-    let feeds = memchr::memchr_iter(b'\n', bytes).count() as u64;
-    let ends_line = *last == b'\n';
-    let begins = if *is_open { 0 } else { 1 };
-    // Every feed but one at the very end is followed by the first byte of a line.
-    written.lines += begins + feeds - u64::from(ends_line);
-    written.bytes += bytes.len() as u64;
-    *is_open = !ends_line;
 }
 
 #[cfg(test)]
@@ -118,6 +205,6 @@ mod tests {
         let marks = indexer.finish();
         let lines: Vec<u64> = marks.iter().map(|mark| mark.line).collect();
         assert_eq!(lines, [0, 256, 512, 768, 1001]);
-        assert!(marks[4].out_open, "the long line had begun");
+        assert_eq!(marks[4].out_line, Some(1_000), "the long line had begun");
     }
 }

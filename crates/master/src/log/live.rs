@@ -4,10 +4,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use proto::message::question::LogRange;
 use proto::record;
 use tokio::sync::watch;
+
+use super::line_index::LineIndexer;
+use super::range::Span;
 
 /// Why bytes were not appended.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +33,12 @@ pub struct LiveLog {
     file: OnceLock<File>,
     length: watch::Sender<u64>,
     appending: Mutex<()>,
+    /// Where lines are, as far as somebody asked.
+    lines: Mutex<LineIndexer>,
 }
+
+/// Read at once to bring the index up to the present, in bytes.
+const INDEX_STEP_BYTES: usize = 1024 * 1024;
 
 impl LiveLog {
     /// Opens the file where there is one, and cuts a torn tail off.
@@ -48,7 +57,8 @@ impl LiveLog {
             Err(error) => return Err(error),
         }
         let (length, _) = watch::channel(valid);
-        Ok(Self { path: path.to_owned(), file, length, appending: Mutex::new(()) })
+        let (appending, lines) = (Mutex::default(), Mutex::default());
+        Ok(Self { path: path.to_owned(), file, length, appending, lines })
     }
 
     /// Returns the file, making it where there is none. The caller appends.
@@ -79,8 +89,7 @@ impl LiveLog {
         if record::valid_prefix(records) != records.len() {
             return Err(AppendError::Torn { size: records.len() });
         }
-        let _one_at_a_time =
-            self.appending.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _one_at_a_time = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = self.length();
         if offset != wanted {
             return Err(AppendError::OutOfPlace { got: offset, wanted });
@@ -106,6 +115,18 @@ impl LiveLog {
         let whole = record::valid_prefix(&bytes);
         bytes.truncate(whole);
         Ok(bytes)
+    }
+
+    /// Looks up where a range begins. The first to ask after a growth reads what has come since.
+    pub(super) fn span(&self, wanted: LogRange) -> io::Result<Span> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let records = self.read_at(lines.offset(), INDEX_STEP_BYTES)?;
+            if records.is_empty() {
+                return Ok(Span::new(lines.marks(), lines.lines(), wanted));
+            }
+            lines.take(&records);
+        }
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -10,10 +10,12 @@
 mod keeper;
 mod line_index;
 mod live;
+mod range;
 mod seal;
 mod sealed;
 mod shelf;
 
 pub use keeper::{Keeper, SEALS_QUEUE};
 pub use live::LiveLog;
+pub use range::Piece;
 pub use shelf::{LogReader, Shelf, ShelfError};

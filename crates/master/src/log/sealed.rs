@@ -5,6 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use proto::message::question::LogRange;
+use proto::record;
+
+use super::line_index::Walk;
+use super::range::Span;
 use super::seal::Index;
 
 /// Largest frame a sealed log may hold once decompressed: 256 KiB of records and one more.
@@ -46,6 +51,19 @@ impl SealedLog {
     /// Returns the length of the record stream.
     pub fn bytes(&self) -> u64 {
         self.index.bytes
+    }
+
+    /// Looks up where a range begins.
+    pub(super) fn span(&self, wanted: LogRange) -> io::Result<Span> {
+        // The last lines are counted from the last mark on.
+        let mut walk = Walk::from(self.index.marks.last().copied().unwrap_or_default());
+        loop {
+            let records = self.read_at(walk.offset())?;
+            if records.is_empty() {
+                return Ok(Span::new(&self.index.marks, walk.next_line(), wanted));
+            }
+            record::iter(&records).for_each(|record| walk.take(record));
+        }
     }
 
     /// Reads whole records from `offset` to the end of its frame.

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attempt::CommandId;
+use proto::limits;
+use proto::message::question::LogRange;
 use tokio::sync::watch;
 
 use super::live::LiveLog;
+use super::range::{self, Piece};
 use super::seal::{self, SealError, Sealed};
 use super::sealed::SealedLog;
 
@@ -197,6 +200,9 @@ fn command_of(text: &str) -> Option<CommandId> {
     Some(CommandId { incarnation, counter: i64::from_be_bytes(*counter) })
 }
 
+/// Read at once of a living log for a range, in bytes.
+const RANGE_STEP_BYTES: usize = 256 * 1024;
+
 /// A log open for reading.
 #[derive(Debug, Clone)]
 pub enum LogReader {
@@ -217,6 +223,19 @@ impl LogReader {
             Self::Live(log) => log.read_at(offset, most),
             Self::Sealed(log) => log.read_at(offset),
         }
+    }
+
+    /// Cuts a piece of a range out; it reads and may wait for the disk.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn piece(&self, wanted: LogRange) -> io::Result<Piece> {
+        let span = match self {
+            Self::Absent => return Ok(Piece::default()),
+            Self::Live(log) => log.span(wanted)?,
+            Self::Sealed(log) => log.span(wanted)?,
+        };
+        range::cut(span, limits::RANGE_BYTES, |offset| self.read_at(offset, RANGE_STEP_BYTES))
     }
 
     /// Returns a receiver that sees a living log grow.

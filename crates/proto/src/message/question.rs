@@ -111,18 +111,41 @@ pub struct LogWanted {
     pub step: String,
     /// Whether to go on until the build ends.
     pub follow: bool,
-    /// First line wanted, from 0; lines are counted per step and channel order as stored.
+    /// Only a range, of the last command of one step; answered at once, with one `Output`.
+    #[serde(default)]
+    pub range: Option<LogRange>,
+}
+
+/// A range of a log: what is in the lines and in the bytes, where both are given. Lines are
+/// counted from 0, those of stdout and stderr together, by the place of their first byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRange {
     #[serde(default)]
     pub first_line: u64,
     /// Most lines wanted; 0 for all.
     #[serde(default)]
     pub lines: u64,
+    /// The last so many lines, instead of `first_line` and `lines`; 0 for those.
+    #[serde(default)]
+    pub last_lines: u64,
+    /// Offset in the log's records; the record that holds it is the first.
+    #[serde(default)]
+    pub first_byte: u64,
+    /// Records that begin within so many bytes; 0 for all.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
-/// The end of a log that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The end of a log, or of a piece of one, that was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEnded {
     pub build: String,
+    /// Of a range: the first line that was wanted, from 0.
+    #[serde(default)]
+    pub first_line: u64,
+    /// Of a range that is longer than a reply: the `first_byte` to ask for next.
+    #[serde(default)]
+    pub next_byte: Option<u64>,
 }
 
 /// Asks how the master is.
