@@ -65,6 +65,13 @@ impl Rig {
         exit.outcome
     }
 
+    /// What the spool says of a supervisor that is gone. The kernel may close its socket a moment
+    /// before it lets go of its lock.
+    fn found_at_the_end(&self) -> Found {
+        eventually("the lock is free", || self.spool.inspect(self.id).unwrap() != Found::Alive);
+        self.spool.inspect(self.id).unwrap()
+    }
+
     fn log(&self) -> Vec<(Channel, Vec<u8>)> {
         let mut reader = self.spool.output(self.id);
         let mut bytes = Vec::new();
@@ -287,7 +294,7 @@ fn a_killed_supervisor_is_lost_and_its_tree_is_swept() {
     let (main, escaped) = (pid_in(&main), pid_in(&escaped));
     kill(parent_of(main));
     wait_for_end(channel);
-    let Found::SupervisorLost { started } = rig.spool.inspect(rig.id).unwrap() else { panic!() };
+    let Found::SupervisorLost { started } = rig.found_at_the_end() else { panic!() };
     assert_eq!(started.as_ref().map(|started| started.pid), Some(main));
     let swept = sweep(rig.id, started.as_ref());
     assert!(swept.survivors.is_empty(), "{swept:?}");
@@ -404,7 +411,7 @@ fn the_tail_is_read_only_after_the_end_and_outlives_a_killed_supervisor() {
     assert!(String::from_utf8(only(Channel::System, &log)).unwrap().contains("beyond 50000"));
     kill(supervisor);
     wait_for_end(channel);
-    assert!(matches!(rig.spool.inspect(rig.id).unwrap(), Found::SupervisorLost { .. }));
+    assert!(matches!(rig.found_at_the_end(), Found::SupervisorLost { .. }));
     assert_cut(&rig.log(), &written(100_000), cap);
     assert!(reader.measure().unwrap() > live, "the same reader sees the tail now");
 }
