@@ -1,30 +1,31 @@
-//! The tokio codec: `FrameReader` behind `tokio_util::codec::Decoder`, and raw frames out.
+//! The tokio codec: what `FrameReader` does, behind `tokio_util::codec::Decoder` and without a
+//! second buffer.
 
 use bytes::{Buf as _, BytesMut};
 use tokio_util::codec::Decoder;
 
-use crate::{DecodeError, Frame, FrameReader};
+use crate::{DecodeError, Frame, frame, limits};
 
 /// Decodes frames from an async byte stream.
 #[derive(Debug)]
 pub struct FrameCodec {
-    reader: FrameReader,
+    limit_bytes: usize,
 }
 
 impl FrameCodec {
     /// Starts with the small limit of an unknown peer.
     pub fn before_auth() -> Self {
-        Self { reader: FrameReader::before_auth() }
+        Self { limit_bytes: limits::FRAME_BEFORE_AUTH_BYTES }
     }
 
     /// Starts with the limit of a trusted peer.
     pub fn authenticated() -> Self {
-        Self { reader: FrameReader::authenticated() }
+        Self { limit_bytes: limits::FRAME_BYTES }
     }
 
     /// Raises the limit once the peer has proved who it is.
     pub fn authenticate(&mut self) {
-        self.reader.authenticate();
+        self.limit_bytes = limits::FRAME_BYTES;
     }
 }
 
@@ -37,15 +38,87 @@ pub enum CodecError {
     Read(#[from] std::io::Error),
 }
 
+/// Frames from this size on are read with room for the next one, in bytes.
+const LARGE_BYTES: usize = 16 * 1024;
+
 impl Decoder for FrameCodec {
     type Item = Frame;
     type Error = CodecError;
 
     fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
-        if source.has_remaining() {
-            self.reader.push(source);
+        let Some(size) = frame::announced(source, self.limit_bytes)? else { return Ok(None) };
+        if let Some(frame) = frame::whole(source, size) {
+            source.advance(size);
+            return Ok(Some(frame));
+        }
+        // What is read at once is what there is room for. Only a peer that sends large frames
+        // gets more than a little.
+        if size >= LARGE_BYTES {
+            source.reserve(2 * size - source.len());
+        }
+        Ok(None)
+    }
+
+    /// A frame that was cut off by the end is one that was not sent.
+    fn decode_eof(&mut self, source: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
+        let frame = self.decode(source)?;
+        if frame.is_none() {
             source.clear();
         }
-        Ok(self.reader.next_frame()?)
+        Ok(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::stream::StreamData;
+    use crate::{FrameReader, encode};
+
+    fn frame(size: usize) -> Vec<u8> {
+        encode(&StreamData { stream: 1, bytes: vec![7; size].into() }).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_cut_a_stream_is_the_frames_that_a_reader_finds(
+            sizes in prop::collection::vec(0usize..70_000, 1..5),
+            pieces in prop::collection::vec(1usize..100_000, 1..9),
+        ) {
+            let stream: Vec<u8> = sizes.iter().flat_map(|size| frame(*size)).collect();
+            let (mut codec, mut reader) = (FrameCodec::authenticated(), FrameReader::authenticated());
+            let (mut source, mut rest, mut pieces) = (BytesMut::new(), &*stream, pieces.iter().cycle());
+            let (mut got, mut wanted) = (Vec::new(), Vec::new());
+            while !rest.is_empty() {
+                let (piece, later) = rest.split_at(rest.len().min(*pieces.next().unwrap()));
+                source.extend_from_slice(piece);
+                reader.push(piece);
+                while let Some(frame) = codec.decode(&mut source).unwrap() {
+                    got.push(frame);
+                }
+                while let Some(frame) = reader.next_frame().unwrap() {
+                    wanted.push(frame);
+                }
+                rest = later;
+            }
+            prop_assert_eq!(got.len(), sizes.len());
+            prop_assert_eq!(got, wanted);
+        }
+    }
+
+    #[test]
+    fn a_frame_that_was_cut_off_is_no_frame_and_no_error() {
+        let mut source = BytesMut::from(&frame(100)[..50]);
+        assert!(FrameCodec::authenticated().decode_eof(&mut source).unwrap().is_none());
+        assert!(source.is_empty());
+    }
+
+    #[test]
+    fn a_stranger_gets_no_room_for_a_large_frame() {
+        let mut source = BytesMut::from(&frame(60_000)[..10]);
+        assert!(FrameCodec::before_auth().decode(&mut source).is_err());
+        assert!(source.capacity() < LARGE_BYTES);
     }
 }

@@ -11,6 +11,7 @@ use crate::scan::{self, ScanError};
 use crate::{kind, limits};
 
 const HEADER_BYTES: usize = 7;
+const LENGTH_BYTES: usize = 4;
 const AFTER_LENGTH: usize = 3;
 const MUST_UNDERSTAND: u8 = 1;
 
@@ -150,21 +151,25 @@ impl FrameReader {
     /// `TooLarge` and `TooShort`; the connection is beyond repair then.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, DecodeError> {
         let waiting = &self.buffer[self.start..];
-        let Some(size) = announced_size(waiting, self.limit_bytes)? else { return Ok(None) };
-        if waiting.len() < 4 + size {
-            return Ok(None);
-        }
-        let frame = Frame {
-            kind: u16::from_be_bytes([waiting[4], waiting[5]]),
-            flags: waiting[6],
-            body: waiting[HEADER_BYTES..4 + size].to_vec(),
-        };
-        self.start += 4 + size;
+        let Some(size) = announced(waiting, self.limit_bytes)? else { return Ok(None) };
+        let Some(frame) = whole(waiting, size) else { return Ok(None) };
+        self.start += size;
         Ok(Some(frame))
     }
 }
 
-fn announced_size(waiting: &[u8], limit: usize) -> Result<Option<usize>, DecodeError> {
+/// Copies the frame out whose size was announced, if it is there.
+pub(crate) fn whole(waiting: &[u8], size: usize) -> Option<Frame> {
+    let frame = waiting.get(..size)?;
+    Some(Frame {
+        kind: u16::from_be_bytes([frame[4], frame[5]]),
+        flags: frame[6],
+        body: frame[HEADER_BYTES..].to_vec(),
+    })
+}
+
+/// Returns the size of the first frame with its length, once that is there.
+pub(crate) fn announced(waiting: &[u8], limit: usize) -> Result<Option<usize>, DecodeError> {
     let Some(length) = waiting.first_chunk::<4>() else { return Ok(None) };
     let size = u32::from_be_bytes(*length) as usize;
     if size > limit {
@@ -173,5 +178,5 @@ fn announced_size(waiting: &[u8], limit: usize) -> Result<Option<usize>, DecodeE
     if size < AFTER_LENGTH {
         return Err(DecodeError::TooShort { size });
     }
-    Ok(Some(size))
+    Ok(Some(LENGTH_BYTES + size))
 }
