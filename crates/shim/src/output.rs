@@ -40,8 +40,11 @@ impl OutputReader {
     pub fn read_at(&mut self, offset: u64, most: usize) -> io::Result<Vec<u8>> {
         let Some(head) = self.head()? else { return Ok(Vec::new()) };
         let records = read_records(head, offset, most)?;
+        if !records.is_empty() {
+            return Ok(records);
+        }
         let head_bytes = head.metadata()?.len();
-        if !records.is_empty() || offset < head_bytes {
+        if offset < head_bytes {
             return Ok(records);
         }
         let tail = self.tail(head_bytes)?;

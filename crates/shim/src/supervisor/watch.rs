@@ -45,6 +45,8 @@ struct Watch<'a> {
     process: OwnedFd,
     out: Option<OwnedFd>,
     err: Option<OwnedFd>,
+    /// What is read at once; a new one for each read would be cleared each time.
+    buffer: Vec<u8>,
     status: Option<OwnedFd>,
     stdin: Option<OwnedFd>,
     stdin_waiting: Vec<u8>,
@@ -77,6 +79,7 @@ pub(super) fn watch(
         process: pidfd_open(pid, PidfdFlags::empty())?,
         out: Some(out),
         err: Some(err),
+        buffer: vec![0; PAYLOAD_BYTES],
         status: Some(status),
         stdin,
         stdin_waiting: Vec::new(),
@@ -127,10 +130,10 @@ impl Watch<'_> {
             self.read_status();
         }
         if ready.out {
-            Self::read_output(&mut self.out, Channel::Out, self.log)?;
+            self.read_output(Channel::Out)?;
         }
         if ready.err {
-            Self::read_output(&mut self.err, Channel::Err, self.log)?;
+            self.read_output(Channel::Err)?;
         }
         if self.log.live_length() != before.1 {
             self.peers.tell_output(self.log.live_length());
@@ -255,12 +258,13 @@ impl Watch<'_> {
         self.status = None;
     }
 
-    fn read_output(from: &mut Option<OwnedFd>, channel: Channel, log: &mut Log) -> io::Result<()> {
+    /// Reads once from one of the command's pipes, and lets go of it at its end.
+    fn read_output(&mut self, channel: Channel) -> io::Result<()> {
+        let from = if channel == Channel::Err { &mut self.err } else { &mut self.out };
         let Some(fd) = from else { return Ok(()) };
-        let mut bytes = [0u8; PAYLOAD_BYTES];
-        match rustix::io::read(&*fd, &mut bytes) {
+        match rustix::io::read(&*fd, &mut self.buffer[..]) {
             Ok(0) => *from = None,
-            Ok(count) => log.output(channel, &bytes[..count])?,
+            Ok(count) => self.log.output(channel, &self.buffer[..count])?,
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
             Err(error) => return Err(error.into()),
         }
@@ -305,10 +309,10 @@ impl Watch<'_> {
             let ready = self.wait_for_pipes(until)?;
             let before = self.log.live_length();
             if ready.0 {
-                Self::read_output(&mut self.out, Channel::Out, self.log)?;
+                self.read_output(Channel::Out)?;
             }
             if ready.1 {
-                Self::read_output(&mut self.err, Channel::Err, self.log)?;
+                self.read_output(Channel::Err)?;
             }
             if self.log.live_length() != before {
                 self.peers.tell_output(self.log.live_length());
