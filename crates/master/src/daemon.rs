@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use crate::change_source::git_poll::{Poller, PollerParts};
 use crate::change_source::{ChangeSource, Changeport};
-use crate::client::{self, Address, Door};
+use crate::client::{self, Address, Door, Users};
 use crate::clock;
 use crate::core::{self, Core, CoreError, Parts};
 use crate::log::{Keeper, SEALS_QUEUE, Shelf, ShelfError};
@@ -84,8 +84,8 @@ pub(crate) async fn run(
     let shelf = Arc::new(Shelf::open(&master.data.join("logs"))?);
     retire_doubled(&store, &shelf).await?;
     let (core, mut ended) = start_heart(&heart, &store, &settings, identity, &shelf);
-    let yard =
-        Yard { master, settings, identity, store, core, shelf, board: SourceBoard::default() };
+    let (board, users) = (SourceBoard::default(), Users::default());
+    let yard = Yard { master, settings, identity, store, core, shelf, board, users };
     let opened = yard.open_doors(&doors, worker_port, &change_sources).await;
     let outcome = match opened {
         Ok(places) => {
@@ -203,6 +203,7 @@ struct Yard {
     core: Core,
     shelf: Arc<Shelf>,
     board: SourceBoard,
+    users: Users,
 }
 
 impl Yard {
@@ -313,6 +314,7 @@ impl Yard {
             shelf: self.shelf.clone(),
             sources: self.board.clone(),
             tokens,
+            users: self.users.clone(),
         };
         let listener = client::Listener::bind(address, door, Arc::new(parts))
             .await

@@ -17,4 +17,5 @@ mod slots;
 mod sockets;
 mod stopping;
 mod submit;
+mod user_lookup;
 mod worker;

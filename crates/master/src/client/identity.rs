@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use engine::row::User;
 use rustix::net::sockopt::socket_peercred;
 use tokio::net::UnixStream;
 
@@ -11,7 +10,18 @@ use tokio::net::UnixStream;
 pub(super) struct Principal {
     /// Such as `unix:host:1000` or `token:ci`.
     pub name: String,
-    pub user: User,
+    pub who: Who,
+}
+
+/// What is known of a caller before its name is looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Who {
+    User {
+        uid: u32,
+        gid: u32,
+    },
+    /// The name of a token.
+    Token(String),
 }
 
 /// The uid the kernel shows for users of other namespaces.
@@ -30,23 +40,7 @@ pub(super) fn of_peer(socket: &UnixStream, host: &str) -> Result<Principal, Stri
             "the caller is in another user namespace; its identity is not known here".into()
         );
     }
-    Ok(Principal { name: format!("unix:{host}:{uid}"), user: passwd_user(uid, gid) })
-}
-
-/// Returns what the system's user database says of a uid.
-pub(super) fn passwd_user(uid: u32, gid: u32) -> User {
-    let known = uzers::get_user_by_uid(uid);
-    let name = known.as_ref().map(|user| user.name().to_string_lossy().into_owned());
-    let home = known.map(|user| {
-        use uzers::os::unix::UserExt as _;
-        user.home_dir().to_string_lossy().into_owned()
-    });
-    User {
-        name: name.unwrap_or_else(|| uid.to_string()),
-        uid: Some(uid),
-        gid: Some(gid),
-        home: home.unwrap_or_else(|| "/".to_owned()),
-    }
+    Ok(Principal { name: format!("unix:{host}:{uid}"), who: Who::User { uid, gid } })
 }
 
 /// Says whether uids mean the same here as for the kernel; otherwise `SO_PEERCRED` lies.

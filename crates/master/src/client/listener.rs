@@ -14,9 +14,10 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
-use super::identity::{self, Principal};
+use super::identity::{self, Principal, Who};
 use super::session::{self, Caller, Way};
 use super::socket_file::SocketFile;
+use super::users::Users;
 use crate::core::Core;
 use crate::log::Shelf;
 use crate::status::SourceBoard;
@@ -77,6 +78,7 @@ pub struct ListenerParts {
     pub shelf: Arc<Shelf>,
     pub sources: SourceBoard,
     pub tokens: TokenFile,
+    pub users: Users,
 }
 
 #[derive(Debug)]
@@ -185,7 +187,8 @@ impl Listener {
     /// Within a user namespace only the daemon's own uid is beyond doubt.
     fn is_trusted(&self, principal: &Principal, insecure_userns: bool) -> bool {
         let own = rustix::process::geteuid().as_raw();
-        identity::has_identity_map() || (insecure_userns && principal.user.uid == Some(own))
+        let is_own = matches!(principal.who, Who::User { uid, .. } if uid == own);
+        identity::has_identity_map() || (insecure_userns && is_own)
     }
 
     fn welcome<S>(&self, tasks: &Tasks, socket: S, way: Way, caller: Caller)

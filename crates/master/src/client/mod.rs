@@ -13,5 +13,7 @@ mod request;
 mod session;
 mod socket_file;
 mod submit;
+mod users;
 
 pub use listener::{Address, Door, Listener, ListenerParts};
+pub use users::Users;

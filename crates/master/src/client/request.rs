@@ -1,11 +1,14 @@
 //! Cancels requests and tells where one is.
 
+use std::time::Duration;
+
 use attempt::StopOrder;
 use engine::row::RequestState;
 use engine::{Answer, Event, RequestName, StopScope, Stopped};
 use proto::message::hello::Refusal;
 use proto::message::launch::{Cancel, Cancelled, Stage};
 use proto::message::question::{RequestLine, RequestWanted};
+use tokio::time::timeout;
 
 use super::session::{Session, refusal};
 use crate::core::{Question, TrailStage};
@@ -14,6 +17,8 @@ use crate::core::{Question, TrailStage};
 const ASK_GRACE_MS: u64 = 10_000;
 /// A caller's own Ctrl-C may be ignored by the program, as on a terminal.
 const INTERRUPT_GRACE_MS: u64 = 24 * 3_600 * 1_000;
+/// For the name of whoever stops something.
+const PATIENCE: Duration = Duration::from_millis(500);
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
@@ -41,7 +46,7 @@ pub(super) async fn cancel(
         }
     };
     let scope = if cancel.only_queued { StopScope::Queue } else { StopScope::Anywhere };
-    let (request, reason) = (row.id, by(session, &cancel.reason));
+    let (request, reason) = (row.id, by(session, &cancel.reason).await);
     let answer = session
         .parts
         .core
@@ -59,8 +64,12 @@ pub(super) async fn cancel(
     Ok(Ok(Cancelled { request: name.to_string(), stage }))
 }
 
-fn by(session: &Session<'_>, reason: &str) -> String {
-    let who = &session.principal.user.name;
+/// Says who stopped it. A stop is urgent: where the name is long in coming the principal has to do.
+async fn by(session: &Session<'_>, reason: &str) -> String {
+    let who = match timeout(PATIENCE, session.user()).await {
+        Ok(Ok(user)) => &user.name,
+        Ok(Err(_)) | Err(_) => &session.principal.name,
+    };
     if reason.is_empty() {
         format!("stopped by {who}")
     } else {

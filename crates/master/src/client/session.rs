@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use engine::Departure;
+use engine::row::User;
 use futures_util::StreamExt as _;
 use proto::codec::FrameCodec;
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
@@ -18,13 +19,13 @@ use proto::message::question::{
 };
 use proto::{Frame, Message, encode, limits};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
 use super::authority::Authority;
 use super::follower::{Follower, Step};
-use super::identity::Principal;
+use super::identity::{Principal, Who};
 use super::listener::{Door, ListenerParts};
 use super::submit::{Reply, Verdict};
 use super::{log_range, question, request, submit};
@@ -84,7 +85,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
         Door::Change { .. } => Authority::Own { principal: principal.name.clone() },
     };
     let submissions = VecDeque::new();
-    let mut session = Session { parts, door, principal, authority, follower: None, submissions };
+    let (user, follower) = (OnceCell::new(), None);
+    let mut session = Session { parts, door, principal, user, authority, follower, submissions };
     let outcome = session.serve(&mut frames, &mut out).await;
     if let Some(follower) = session.follower.take() {
         follower.leave(parts, way.departure()).await;
@@ -149,8 +151,8 @@ fn judge(
             let name = parts.tokens.name_of(token).filter(|_| takes_tokens).ok_or_else(|| {
                 refusal("not_allowed", "the token is not known", "check CHANGEPORT_TOKEN_FILE")
             })?;
-            let user = engine::row::User { name: name.to_string(), ..Default::default() };
-            Ok((version, Principal { name: format!("token:{name}"), user }))
+            let who = Who::Token(name.to_string());
+            Ok((version, Principal { name: format!("token:{name}"), who }))
         }
     }
 }
@@ -186,6 +188,7 @@ pub(super) struct Session<'a> {
     pub(super) parts: &'a ListenerParts,
     pub(super) door: Door,
     pub(super) principal: Principal,
+    user: OnceCell<User>,
     pub(super) authority: Authority,
     follower: Option<Follower>,
     /// Not yet answered, in their order.
@@ -199,6 +202,11 @@ enum Next {
 }
 
 impl Session<'_> {
+    /// Returns who calls, with the name of the user; looked up once, which may take its time.
+    pub(super) async fn user(&self) -> anyhow::Result<&User> {
+        self.user.get_or_try_init(|| self.parts.users.of(&self.principal.who)).await
+    }
+
     async fn serve<S: AsyncRead + AsyncWrite>(
         &mut self,
         frames: &mut Frames<S>,

@@ -70,7 +70,7 @@ pub(super) async fn launch(session: &Session<'_>, launch: Launch) -> anyhow::Res
         env: launch.env.into_iter().map(|v| (v.name.0, v.value.0)).collect(),
         cwd: launch.cwd.0,
         host: launch.host,
-        user: session.principal.user.clone(),
+        user: session.user().await?.clone(),
         wait,
     };
     submit(session, launch.launch_id, body, Offer::Launch(offer)).await
@@ -88,7 +88,10 @@ pub(super) async fn change(session: &Session<'_>, sent: SendChange) -> anyhow::R
         };
         properties.insert(name, Value::from_bytes(value.0));
     }
-    let author = sent.author.map(|author| author.0);
+    let author = match sent.author {
+        Some(author) => author.0,
+        None => session.user().await?.name.clone().into_bytes(),
+    };
     let new = NewChange {
         source: Some(source.clone()),
         category: sent.category,
@@ -97,7 +100,7 @@ pub(super) async fn change(session: &Session<'_>, sent: SendChange) -> anyhow::R
         repository: sent.repository,
         project: sent.project,
         codebase: sent.codebase,
-        author: author.unwrap_or_else(|| session.principal.user.name.clone().into_bytes()),
+        author,
         comments: sent.comments.0,
         files: sent.files.into_iter().map(|file| file.0).collect(),
         properties,
