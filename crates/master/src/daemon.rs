@@ -184,12 +184,7 @@ fn start_heart(
     let parts = Parts { store: store.clone(), settings: settings.clone(), identity, seals };
     let (core, body) = core::run(parts, heart.cancel().clone());
     let ended = heart.spawn_watched("engine", body);
-    let keeper = Keeper {
-        shelf: shelf.clone(),
-        store: store.clone(),
-        core: core.clone(),
-        tasks: heart.clone(),
-    };
+    let keeper = Keeper::new(shelf.clone(), store.clone(), core.clone(), heart.clone());
     heart.spawn("keeper", keeper.run(orders));
     (core, ended)
 }

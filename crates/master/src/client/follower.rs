@@ -1,7 +1,11 @@
 //! Follows a request: its progress and its output from a place on, to its end.
 //!
 //! A follower holds no output. It reads the log at its own pace, so a slow client costs nobody
-//! anything, and a client that comes back names its place.
+//! anything, and a client that comes back names its place. What it knows of the request holds until
+//! the request changes or a log comes or goes: reading on asks neither the engine nor the store.
+
+#[cfg(test)]
+mod tests;
 
 use anyhow::Context as _;
 use engine::row::RequestState;
@@ -17,7 +21,7 @@ use super::listener::ListenerParts;
 use super::log_range::find_step;
 use super::session::refusal;
 use crate::core::{Part, Question, Trail, TrailStage};
-use crate::log::{LogReader, ShelfError};
+use crate::log::LogReader;
 
 /// One thing to tell the client.
 #[derive(Debug)]
@@ -45,12 +49,17 @@ pub(super) struct Follower {
     purpose: Purpose,
     position: Position,
     changes: watch::Receiver<u64>,
+    /// Logs that come and go.
+    stirs: watch::Receiver<()>,
+    /// As last looked up; none where that may no longer be so.
+    known: Option<Found>,
     told: Option<(Stage, u32, String)>,
     /// The log being read, with its part and, once known, its end.
     open: Option<(Part, LogReader)>,
 }
 
 /// Where a request is, wherever that is known.
+#[derive(Debug)]
 enum Found {
     Living(Trail),
     Past { state: RequestState, parts: Vec<Part> },
@@ -109,7 +118,9 @@ impl Follower {
         let id = row.id;
         let changes = parts.core.question(|reply| Question::Watch { request: id, reply }).await?;
         let position = Position::default();
-        Ok(Ok(Self { id, name, purpose, position, changes, told: None, open: None }))
+        let stirs = parts.shelf.stirs();
+        let (known, told, open) = (None, None, None);
+        Ok(Ok(Self { id, name, purpose, position, changes, stirs, known, told, open }))
     }
 
     /// Tells the engine that this client no longer follows.
@@ -125,19 +136,37 @@ impl Follower {
     /// only with what is returned.
     pub(super) async fn next(&mut self, parts: &ListenerParts) -> anyhow::Result<Step> {
         loop {
-            self.changes.mark_unchanged();
-            let found = self.find(parts).await?;
-            if let Some(progress) = self.progress(&found) {
-                return Ok(Step::Progress(progress));
+            let found = self.look(parts).await?;
+            let step = self.step(parts, &found).await?;
+            self.known = Some(found);
+            match step {
+                Some(step) => return Ok(step),
+                None => self.wait(parts).await,
             }
-            if let Some(output) = self.output(parts, &found)? {
-                return Ok(Step::Output(output));
-            }
-            if let Some(end) = self.end(&found) {
-                return Ok(end);
-            }
-            self.wait(parts).await;
         }
+    }
+
+    /// Returns what is known of the request, looking it up where that may have changed.
+    async fn look(&mut self, parts: &ListenerParts) -> anyhow::Result<Found> {
+        if let Some(known) = self.known.take()
+            && !self.changes.has_changed().unwrap_or(true)
+        {
+            return Ok(known);
+        }
+        // Before it is looked up: what happens meanwhile is a reason to look again.
+        self.changes.mark_unchanged();
+        self.stirs.mark_unchanged();
+        self.find(parts).await
+    }
+
+    async fn step(&mut self, parts: &ListenerParts, found: &Found) -> anyhow::Result<Option<Step>> {
+        if let Some(progress) = self.progress(found) {
+            return Ok(Some(Step::Progress(progress)));
+        }
+        if let Some(output) = self.output(parts, found).await? {
+            return Ok(Some(Step::Output(output)));
+        }
+        Ok(self.end(found))
     }
 
     async fn find(&self, parts: &ListenerParts) -> anyhow::Result<Found> {
@@ -209,7 +238,11 @@ impl Follower {
     }
 
     /// Reads on in the log of the present part; moves to the next part at its end.
-    fn output(&mut self, parts: &ListenerParts, found: &Found) -> anyhow::Result<Option<Output>> {
+    async fn output(
+        &mut self,
+        parts: &ListenerParts,
+        found: &Found,
+    ) -> anyhow::Result<Option<Output>> {
         let list = match found {
             Found::Living(trail) => &trail.parts,
             Found::Past { parts, .. } => parts,
@@ -217,7 +250,7 @@ impl Follower {
         while let Some(part) = list.iter().find(|part| part.part == self.position.part) {
             let is_read = part.end_bytes.is_some_and(|end| self.position.offset >= end);
             if self.wants(part) && !is_read {
-                let reader = self.reader(parts, part)?;
+                let reader = self.reader(parts, part).await?;
                 let records = reader.read_at(self.position.offset, limits::STREAM_DATA_BYTES)?;
                 self.open = Some((*part, reader));
                 if !records.is_empty() {
@@ -239,15 +272,20 @@ impl Follower {
         Ok(None)
     }
 
-    /// Opens a part's log, once: the index of a sealed one is decoded each time.
-    fn reader(&self, parts: &ListenerParts, part: &Part) -> Result<LogReader, ShelfError> {
+    /// Opens a part's log, once: a living one may have to be read, the index of a sealed one is
+    /// decoded each time.
+    async fn reader(&self, parts: &ListenerParts, part: &Part) -> anyhow::Result<LogReader> {
         match &self.open {
             Some((open, reader @ (LogReader::Live(_) | LogReader::Sealed(_))))
                 if open.command == part.command =>
             {
                 Ok(reader.clone())
             }
-            Some(_) | None => parts.shelf.reader(part.command),
+            Some(_) | None => {
+                let (shelf, command) = (parts.shelf.clone(), part.command);
+                let opened = tokio::task::spawn_blocking(move || shelf.reader(command)).await;
+                Ok(opened.context("open a log")??)
+            }
         }
     }
 
@@ -285,31 +323,60 @@ impl Follower {
         parts.iter().any(|part| part.part >= self.position.part)
     }
 
-    /// Waits until the request changes or the open log grows.
+    /// Waits until the request changes, or the open log grows, comes or goes.
     async fn wait(&mut self, parts: &ListenerParts) {
-        let mut growth = self.open.as_ref().and_then(|(_, reader)| reader.watch());
-        let offset = self.position.offset;
-        let grown = async {
-            match &mut growth {
-                Some(length) => length.wait_for(|length| *length > offset).await.is_ok(),
-                None => std::future::pending().await,
-            }
-        };
-        let born = async {
-            match &self.open {
-                Some((part, LogReader::Absent)) => parts.shelf.born(part.command).await,
-                Some((_, LogReader::Live(_) | LogReader::Sealed(_))) | None => {
-                    std::future::pending::<()>().await;
+        let (open, offset) = (self.open.as_ref(), self.position.offset);
+        // All branches are cancel-safe: what is known is dropped where it may have changed.
+        let is_known = tokio::select! {
+            changed = self.changes.changed() => {
+                if changed.is_err() {
+                    // The loop forgets watchers of requests that ended; the store knows the end.
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 }
+                false
             }
+            () = growth(open, offset) => true,
+            () = retirement(open) => {
+                self.open = None;
+                false
+            }
+            () = coming(parts, open, &mut self.stirs) => false,
         };
-        tokio::select! {
-            changed = self.changes.changed() => if changed.is_err() {
-                // The loop forgets watchers of requests that ended; the store knows the end.
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            },
-            _ = grown => {}
-            () = born => {}
+        if !is_known {
+            self.known = None;
+        }
+    }
+}
+
+type Open = (Part, LogReader);
+
+/// Waits until a living log is longer.
+async fn growth(open: Option<&Open>, offset: u64) {
+    match open {
+        Some((_, LogReader::Live(log))) => {
+            // The log is held, so it does not end before it grows.
+            drop(log.watch().wait_for(|length| *length > offset).await);
+        }
+        Some((_, LogReader::Absent | LogReader::Sealed(_))) | None => std::future::pending().await,
+    }
+}
+
+/// Waits until the sealed form has taken the place of a living log: only it says where the log ends
+/// whose rest was lost.
+async fn retirement(open: Option<&Open>) {
+    match open {
+        Some((_, LogReader::Live(log))) => log.retired().await,
+        Some((_, LogReader::Absent | LogReader::Sealed(_))) | None => std::future::pending().await,
+    }
+}
+
+/// Waits until there is a log where there was none. Where its command has ended, the next thing
+/// to happen to it may be that nothing came.
+async fn coming(parts: &ListenerParts, open: Option<&Open>, stirs: &mut watch::Receiver<()>) {
+    let Some((part, LogReader::Absent)) = open else { return std::future::pending().await };
+    while stirs.changed().await.is_ok() {
+        if part.end_bytes.is_some() || parts.shelf.is_live(part.command) {
+            return;
         }
     }
 }

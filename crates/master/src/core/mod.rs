@@ -11,6 +11,8 @@ mod answer;
 mod followers;
 mod handle;
 mod ledger;
+#[cfg(test)]
+pub(crate) mod listening;
 mod news;
 mod run;
 mod shortage;

@@ -9,6 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use proto::message::question::LogRange;
 use proto::record;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::line_index::LineIndexer;
 use super::range::Span;
@@ -33,6 +34,7 @@ pub struct LiveLog {
     file: OnceLock<File>,
     length: watch::Sender<u64>,
     appending: Mutex<()>,
+    retired: CancellationToken,
     /// Where lines are, as far as somebody asked.
     lines: Mutex<LineIndexer>,
 }
@@ -58,7 +60,8 @@ impl LiveLog {
         }
         let (length, _) = watch::channel(valid);
         let (appending, lines) = (Mutex::default(), Mutex::default());
-        Ok(Self { path: path.to_owned(), file, length, appending, lines })
+        let retired = CancellationToken::new();
+        Ok(Self { path: path.to_owned(), file, length, appending, retired, lines })
     }
 
     /// Returns the file, making it where there is none. The caller appends.
@@ -78,6 +81,16 @@ impl LiveLog {
     /// Returns a receiver that sees the length grow.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.length.subscribe()
+    }
+
+    /// Says that its sealed form has taken its place.
+    pub(super) fn retire(&self) {
+        self.retired.cancel();
+    }
+
+    /// Waits until its sealed form has taken its place. Cancel-safe.
+    pub async fn retired(&self) {
+        self.retired.cancelled().await;
     }
 
     /// Appends whole records that begin at `offset`.

@@ -7,9 +7,12 @@
 //! Invariant: a byte is visible to readers only after it is in the file, and the sealed form is
 //! synced before the database says so.
 
+mod hands;
 mod keeper;
+mod lanes;
 mod line_index;
 mod live;
+mod orders;
 mod range;
 mod seal;
 mod sealed;

@@ -1,16 +1,20 @@
 //! The shelf: all logs of this master, living and sealed, by command.
+//!
+//! Opening a living log reads all of it, which may take seconds after a restart. Whoever does so
+//! has the command's hand meanwhile, and nobody else waits for it but for the same command.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use attempt::CommandId;
 use proto::limits;
 use proto::message::question::LogRange;
 use tokio::sync::watch;
 
+use super::hands::Hands;
 use super::live::LiveLog;
 use super::range::{self, Piece};
 use super::seal::{self, SealError, Sealed};
@@ -25,13 +29,23 @@ pub enum ShelfError {
     Seal(#[from] SealError),
 }
 
+impl ShelfError {
+    fn is_missing(&self) -> bool {
+        matches!(self, Self::Open { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// All logs below one folder. Living ones are shared and stay open while they grow.
 #[derive(Debug)]
 pub struct Shelf {
     folder: PathBuf,
     live: Mutex<BTreeMap<CommandId, Arc<LiveLog>>>,
-    /// Wakes those who wait for a log that is not there yet.
-    births: watch::Sender<()>,
+    /// Sealed logs that somebody reads: their indexes are in memory, once.
+    sealed: Mutex<BTreeMap<CommandId, Weak<SealedLog>>>,
+    /// Needed to put a living log in, or to take one out with its file.
+    hands: Hands,
+    /// Tells when a living log comes or goes.
+    stirs: watch::Sender<()>,
 }
 
 impl Shelf {
@@ -45,18 +59,24 @@ impl Shelf {
         Ok(Self {
             folder: folder.to_owned(),
             live: Mutex::default(),
-            births: watch::Sender::new(()),
+            sealed: Mutex::default(),
+            hands: Hands::default(),
+            stirs: watch::Sender::new(()),
         })
     }
 
     /// Returns the living log of a command, making it where there is none; its file comes with
-    /// its first byte. `None` where the log was sealed and its living form is gone.
+    /// its first byte. `None` where the log was sealed and its living form is gone. The first to
+    /// ask after a restart reads the whole file: not for where nobody may wait.
     ///
     /// # Errors
     /// When its file cannot be opened.
     pub fn live(&self, command: CommandId) -> Result<Option<Arc<LiveLog>>, ShelfError> {
-        let mut live = self.lock();
-        if let Some(log) = live.get(&command) {
+        if let Some(log) = self.lock().get(&command) {
+            return Ok(Some(log.clone()));
+        }
+        let _hand = self.hands.wait_for(command);
+        if let Some(log) = self.lock().get(&command) {
             return Ok(Some(log.clone()));
         }
         let path = self.live_path(command);
@@ -65,16 +85,25 @@ impl Shelf {
         }
         let log = LiveLog::open(&path).map_err(|source| ShelfError::Open { path, source })?;
         let log = Arc::new(log);
-        live.insert(command, log.clone());
-        drop(live);
-        self.births.send_replace(());
+        self.lock().insert(command, log.clone());
+        self.stirs.send_replace(());
         Ok(Some(log))
     }
 
-    /// Waits until a command has a living log.
-    pub async fn born(&self, command: CommandId) {
-        let mut births = self.births.subscribe();
-        while !self.lock().contains_key(&command) && births.changed().await.is_ok() {}
+    /// Says whether a command's living log is open, as it is from its first word on.
+    pub fn is_live(&self, command: CommandId) -> bool {
+        self.lock().contains_key(&command)
+    }
+
+    /// Returns a receiver that is told whenever a living log comes or goes.
+    pub fn stirs(&self) -> watch::Receiver<()> {
+        self.stirs.subscribe()
+    }
+
+    /// Says whether nothing of a command's log is here. It reads no log.
+    pub fn is_empty(&self, command: CommandId) -> bool {
+        let length = self.lock().get(&command).map(|log| log.length());
+        length.map_or_else(|| self.has_none(command), |length| length == 0)
     }
 
     /// Returns how much of a command's log is here; the place from which its worker resumes.
@@ -87,11 +116,7 @@ impl Shelf {
         }
         match self.live(command)? {
             Some(log) => Ok(log.length()),
-            None => {
-                let path = self.sealed_path(command);
-                let sealed = SealedLog::open(&path);
-                Ok(sealed.map_err(|source| ShelfError::Open { path, source })?.bytes())
-            }
+            None => Ok(self.sealed(command)?.bytes()),
         }
     }
 
@@ -113,14 +138,18 @@ impl Shelf {
     /// Lets go of the living form once the database knows the sealed one.
     pub fn retire(&self, command: CommandId) {
         // Held until the file is gone, or somebody could open it in between.
-        let mut live = self.lock();
-        live.remove(&command);
+        let _hand = self.hands.wait_for(command);
+        let log = self.lock().remove(&command);
         let path = self.live_path(command);
         if let Err(error) = fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!("remove the living log {}: {error}", path.display());
         }
+        if let Some(log) = log {
+            log.retire();
+        }
+        self.stirs.send_replace(());
     }
 
     /// Returns the commands whose logs are here in both forms, as a kill or a power cut leaves
@@ -139,32 +168,41 @@ impl Shelf {
         Ok(doubled)
     }
 
-    /// Opens a log for reading, in whichever form it is.
+    /// Opens a log for reading, in whichever form it is. It may have to read all of it, as `live`.
     ///
     /// # Errors
     /// When its file cannot be opened.
     pub fn reader(&self, command: CommandId) -> Result<LogReader, ShelfError> {
-        let sealed = self.sealed_path(command);
-        match SealedLog::open(&sealed) {
-            Ok(log) => Ok(LogReader::Sealed(Arc::new(log))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.has_none(command) {
-                    return Ok(LogReader::Absent);
-                }
-                match self.live(command)? {
-                    Some(log) => Ok(LogReader::Live(log)),
-                    // It was sealed while we looked.
-                    None => self.sealed_reader(command),
-                }
-            }
-            Err(source) => Err(ShelfError::Open { path: sealed, source }),
+        match self.sealed(command) {
+            Ok(log) => return Ok(LogReader::Sealed(log)),
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+        if self.has_none(command) {
+            return Ok(LogReader::Absent);
+        }
+        match self.live(command)? {
+            Some(log) => Ok(LogReader::Live(log)),
+            // It was sealed while we looked.
+            None => self.sealed(command).map(LogReader::Sealed),
         }
     }
 
-    fn sealed_reader(&self, command: CommandId) -> Result<LogReader, ShelfError> {
+    fn sealed(&self, command: CommandId) -> Result<Arc<SealedLog>, ShelfError> {
+        if let Some(known) = self.readers().get(&command).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
         let path = self.sealed_path(command);
         let log = SealedLog::open(&path).map_err(|source| ShelfError::Open { path, source })?;
-        Ok(LogReader::Sealed(Arc::new(log)))
+        let log = Arc::new(log);
+        let mut readers = self.readers();
+        readers.retain(|_, log| log.strong_count() > 0);
+        readers.insert(command, Arc::downgrade(&log));
+        Ok(log)
+    }
+
+    fn readers(&self) -> MutexGuard<'_, BTreeMap<CommandId, Weak<SealedLog>>> {
+        self.sealed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the file name of a sealed log.
@@ -237,14 +275,6 @@ impl LogReader {
         };
         range::cut(span, limits::RANGE_BYTES, |offset| self.read_at(offset, RANGE_STEP_BYTES))
     }
-
-    /// Returns a receiver that sees a living log grow.
-    pub fn watch(&self) -> Option<watch::Receiver<u64>> {
-        match self {
-            Self::Live(log) => Some(log.watch()),
-            Self::Absent | Self::Sealed(_) => None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -289,17 +319,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_log_is_woken_by_it() {
+    async fn who_waits_for_a_log_is_told_when_it_comes_and_when_it_goes() {
         let folder = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(folder.path()).unwrap();
+        let mut stirs = shelf.stirs();
+        assert!(!shelf.is_live(COMMAND));
+        let log = shelf.live(COMMAND).unwrap().expect("nothing is sealed yet");
+        stirs.changed().await.unwrap();
+        assert!(shelf.is_live(COMMAND));
+        let mut gone = std::pin::pin!(log.retired());
+        assert!(gone.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        shelf.retire(COMMAND);
+        stirs.changed().await.unwrap();
+        gone.await;
+    }
+
+    #[test]
+    fn a_log_that_is_being_opened_holds_up_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(folder.path()).unwrap();
+        shelf.live(COMMAND).unwrap().expect("nothing is sealed yet").append(0, &records()).unwrap();
+        let shelf = Shelf::open(folder.path()).unwrap();
         let other = CommandId { counter: 2, ..COMMAND };
-        let mut waiting = std::pin::pin!(shelf.born(COMMAND));
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(waiting.as_mut().poll(&mut context).is_pending());
-        shelf.live(other).unwrap();
-        assert!(waiting.as_mut().poll(&mut context).is_pending());
-        shelf.live(COMMAND).unwrap();
-        waiting.await;
+        std::thread::scope(|scope| {
+            let opening = shelf.hands.wait_for(COMMAND);
+            let second = scope.spawn(|| shelf.live(COMMAND).unwrap().expect("it is not sealed"));
+            shelf.live(other).unwrap().expect("nothing is sealed yet");
+            assert!(shelf.is_live(other) && !shelf.is_live(COMMAND));
+            assert_eq!(shelf.position(other).unwrap(), 0);
+            shelf.retire(other);
+            drop(opening);
+            assert_eq!(second.join().unwrap().length(), records().len() as u64);
+        });
     }
 
     #[test]
@@ -319,7 +370,11 @@ mod tests {
             assert_eq!(shelf.position(COMMAND).unwrap(), whole);
             assert!(shelf.live(COMMAND).unwrap().is_none());
             assert!(shelf.seal(COMMAND).unwrap().is_none());
-            assert!(matches!(shelf.reader(COMMAND).unwrap(), LogReader::Sealed(_)));
+            let (first, second) = (shelf.reader(COMMAND).unwrap(), shelf.reader(COMMAND).unwrap());
+            let (LogReader::Sealed(first), LogReader::Sealed(second)) = (first, second) else {
+                panic!("it is sealed")
+            };
+            assert!(Arc::ptr_eq(&first, &second), "its index is in memory once");
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

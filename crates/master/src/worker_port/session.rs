@@ -178,7 +178,7 @@ impl Session {
                 .open()?;
         self.allow_known().await?;
         let commands = translate(attach.commands)?;
-        let logs = self.positions(&commands)?;
+        let logs = self.positions(&commands).await?;
         self.reply(&Attached { logs }).await?;
         let (sender, orders) = mpsc::channel(ORDERS);
         let session = WorkerSession {
@@ -212,15 +212,17 @@ impl Session {
         Ok(())
     }
 
-    fn positions(&self, commands: &[ToMaster]) -> anyhow::Result<Vec<LogPosition>> {
-        let known =
-            commands.iter().map(|report| report.command).filter(|id| self.allowed.contains(id));
-        known
-            .map(|id| {
-                let offset = self.parts.shelf.position(id)?;
-                Ok(LogPosition { command: wire::command_to_wire(id), offset })
-            })
-            .collect()
+    /// Looks how much of each log is here. After a restart that reads the logs, beside the runtime.
+    async fn positions(&self, commands: &[ToMaster]) -> anyhow::Result<Vec<LogPosition>> {
+        let known = commands.iter().map(|report| report.command);
+        let known: Vec<_> = known.filter(|id| self.allowed.contains(id)).collect();
+        let shelf = self.parts.shelf.clone();
+        let look = move |id| {
+            let offset = shelf.position(id)?;
+            Ok(LogPosition { command: wire::command_to_wire(id), offset })
+        };
+        let looked = tokio::task::spawn_blocking(move || known.into_iter().map(look).collect());
+        looked.await.context("measure logs")?
     }
 
     async fn reply<M: Message>(&self, message: &M) -> anyhow::Result<()> {
@@ -269,7 +271,9 @@ impl Session {
         if !self.allowed.contains(&command) {
             bail!("a log for command {command}, which this worker was not given");
         }
-        let live = self.parts.shelf.live(command)?;
+        let shelf = self.parts.shelf.clone();
+        let live = tokio::task::spawn_blocking(move || shelf.live(command)).await;
+        let live = live.context("open a log")??;
         let log = live.as_ref().map(Arc::downgrade).unwrap_or_default();
         self.streams.retain(|_, incoming| incoming.log.strong_count() > 0);
         self.streams.insert(open.stream, Incoming { command, log, offset: open.offset });
