@@ -169,7 +169,11 @@ pub(super) struct Out<S> {
 
 impl<S: AsyncWrite> Out<S> {
     pub(super) async fn send<M: Message>(&mut self, message: &M) -> anyhow::Result<()> {
-        self.write.write_all(&encode(message)?).await.context("write to the client")
+        self.write(&encode(message)?).await
+    }
+
+    async fn write(&mut self, frame: &[u8]) -> anyhow::Result<()> {
+        self.write.write_all(frame).await.context("write to the client")
     }
 
     /// Sends an answer or the refusal that stands for it.
@@ -236,7 +240,12 @@ impl Session<'_> {
     async fn step<S: AsyncWrite>(&mut self, step: Step, out: &mut Out<S>) -> anyhow::Result<()> {
         match step {
             Step::Progress(progress) => out.send(&progress).await,
-            Step::Output(output) => out.send(&output).await,
+            Step::Output(output) => {
+                // A client that does not read holds up this call, and is to hold the output once.
+                let frame = encode(&output)?;
+                drop(output);
+                out.write(&frame).await
+            }
             Step::Ended(ended) => {
                 self.stop_following().await;
                 out.send(&ended).await
