@@ -2,13 +2,18 @@
 //!
 //! A line is the bytes up to a line feed within one channel; lines of both channels are numbered
 //! together, by the place of their first byte.
+//!
+//! Invariant: an index has a bounded number of marks. Where a log has more, every second one goes,
+//! and from then on they stand twice as far apart: a range is found by reading a little more.
 
 use proto::record::{self, Channel, Record};
 use serde::{Deserialize, Serialize};
 
-/// Lines, and bytes of records, between two marks.
+/// Lines, and bytes of records, between two marks of a log that is not very long.
 const MARK_LINES: u64 = 256;
 const MARK_BYTES: u64 = 64 * 1024;
+/// Most marks of a log; 1.5 MiB.
+const MOST_MARKS: usize = 32 * 1024;
 
 /// A place between two records from which lines can be counted on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +121,8 @@ pub struct Written {
 pub(super) struct LineIndexer {
     walk: Walk,
     marks: Vec<Mark>,
+    /// How often the marks were thinned out.
+    thinned: u32,
     pub out: Written,
     pub err: Written,
 }
@@ -154,11 +161,25 @@ impl LineIndexer {
     fn mark(&mut self) {
         let now = self.walk.now;
         let is_due = self.marks.last().is_none_or(|last| {
-            now.line - last.line >= MARK_LINES || now.offset - last.offset >= MARK_BYTES
+            let (lines, bytes) = (now.line - last.line, now.offset - last.offset);
+            lines >= MARK_LINES << self.thinned || bytes >= MARK_BYTES << self.thinned
         });
         if is_due {
             self.marks.push(now);
         }
+        if self.marks.len() > MOST_MARKS {
+            self.thin_out();
+        }
+    }
+
+    /// Keeps the first mark and every second one from there on.
+    fn thin_out(&mut self) {
+        let mut is_kept = false;
+        self.marks.retain(|_| {
+            is_kept = !is_kept;
+            is_kept
+        });
+        self.thinned += 1;
     }
 
     /// Returns the marks, in the order of their places.
@@ -206,5 +227,23 @@ mod tests {
         let lines: Vec<u64> = marks.iter().map(|mark| mark.line).collect();
         assert_eq!(lines, [0, 256, 512, 768, 1001]);
         assert_eq!(marks[4].out_line, Some(1_000), "the long line had begun");
+    }
+
+    #[test]
+    fn a_log_of_any_length_has_a_bounded_number_of_marks_all_along_it() {
+        let mut indexer = LineIndexer::default();
+        let piece = records(&[(Channel::Out, &[b'\n'; 256])]);
+        let count = 5 * MOST_MARKS;
+        for _ in 0..count {
+            indexer.take(&piece);
+        }
+        let marks = indexer.finish();
+        assert!(marks.len() > MOST_MARKS / 2 && marks.len() <= MOST_MARKS, "{}", marks.len());
+        assert_eq!(marks[0], Mark::default());
+        let most = marks.windows(2).map(|pair| pair[1].line - pair[0].line).max();
+        assert_eq!(most, Some(8 * 256), "they were thinned out three times");
+        let last = marks.last().unwrap();
+        assert_eq!(last.offset, last.line / 256 * piece.len() as u64);
+        assert!(count as u64 * 256 - last.line <= 8 * 256);
     }
 }
