@@ -7,9 +7,12 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use zstd::bulk::Compressor;
 
 use super::line_index::{LineIndexer, Mark, Written};
 use super::live::LiveLog;
@@ -71,23 +74,31 @@ pub(super) fn seal(live: &LiveLog, target: &Path) -> Result<Sealed, SealError> {
     let read = |source| SealError::Read { path: live.path().to_owned(), source };
     let beside = target.with_extension("tmp");
     let mut file = File::create(&beside).map_err(write)?;
-    let mut digest = Sha256::new();
+    let mut compressor = Compressor::new(LEVEL).map_err(write)?;
     let mut index = Index { version: 1, ..Index::default() };
     let mut lines = LineIndexer::default();
     let mut at = 0u64;
-    loop {
-        let records = live.read_at(index.bytes, FRAME_BYTES).map_err(read)?;
-        if records.is_empty() {
-            break;
+    // The checksum is half of the work, so it has a thread of its own.
+    let sha256 = std::thread::scope(|scope| {
+        let (hash, pieces) = sync_channel::<Arc<Vec<u8>>>(1);
+        let hasher = scope.spawn(move || digest(&pieces));
+        loop {
+            let records = Arc::new(live.read_at(index.bytes, FRAME_BYTES).map_err(read)?);
+            if records.is_empty() {
+                break;
+            }
+            // It ends only after this side.
+            drop(hash.send(records.clone()));
+            let frame = compressor.compress(&records).map_err(write)?;
+            file.write_all(&frame).map_err(write)?;
+            index.frames.push(FrameStart { offset: index.bytes, at });
+            at += frame.len() as u64;
+            index.bytes += records.len() as u64;
+            lines.take(&records);
         }
-        digest.update(&records);
-        let frame = zstd::bulk::compress(&records, LEVEL).map_err(write)?;
-        file.write_all(&frame).map_err(write)?;
-        index.frames.push(FrameStart { offset: index.bytes, at });
-        at += frame.len() as u64;
-        index.bytes += records.len() as u64;
-        lines.take(&records);
-    }
+        drop(hash);
+        Ok(hasher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
     let (out, err) = (lines.out, lines.err);
     index.marks = lines.finish();
     let tail = rmp_serde::to_vec_named(&index)
@@ -100,11 +111,11 @@ pub(super) fn seal(live: &LiveLog, target: &Path) -> Result<Sealed, SealError> {
     if let Some(folder) = target.parent() {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(write)?;
     }
-    Ok(Sealed {
-        bytes: index.bytes,
-        out,
-        err,
-        size_bytes: at + tail.len() as u64 + 4,
-        sha256: digest.finalize().into(),
-    })
+    Ok(Sealed { bytes: index.bytes, out, err, size_bytes: at + tail.len() as u64 + 4, sha256 })
+}
+
+fn digest(pieces: &Receiver<Arc<Vec<u8>>>) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    pieces.iter().for_each(|piece| digest.update(&*piece));
+    digest.finalize().into()
 }
