@@ -1,7 +1,7 @@
 //! Output in bulk: exact below its cap, head, gap and tail beyond it, and never in memory.
 
 use std::io::Read as _;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use e2e::{Daemon, Yard, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
@@ -80,19 +80,48 @@ fn pattern() -> Vec<u8> {
 }
 
 #[test]
-fn one_line_of_hundreds_of_megabytes_comes_back_byte_for_byte() {
-    const TIMES: usize = 250;
+fn one_line_of_a_hundred_megabytes_comes_back_byte_for_byte_however_it_is_read() {
+    const TIMES: usize = 100;
     let mut yard = yard(&format!("for i in {{1..{TIMES}}}; do cat \"$PATTERN\"; done"), "1GiB");
     let pattern = pattern();
     let file = yard.path("pattern");
     std::fs::write(&file, &pattern).unwrap();
     let _master = yard.start_master();
     let _worker = yard.start_worker(&format!("env = {{ PATTERN = {file:?} }}\n"));
-    let mut client = start(&yard);
-    let mut out = client.stdout.take().unwrap();
-    let got = compare(&mut out, &pattern);
-    assert_eq!(got, pattern.len() as u64 * TIMES as u64);
-    assert!(client.wait().unwrap().success());
+    let mut ways = [yard.changeport_command(), yard.changeport_command(), yard.master_command()];
+    ways[0].args(["run", "flood"]);
+    ways[1].args(["logs", "flood#1", "--follow"]);
+    ways[2].args(["logs", "flood#1"]);
+    for way in &mut ways {
+        let mut reader = start(way);
+        let got = compare(reader.stdout.as_mut().unwrap(), &pattern);
+        assert_eq!(got, pattern.len() as u64 * TIMES as u64, "{way:?}");
+        assert!(reader.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn every_byte_value_on_both_streams_comes_back_however_it_is_read() {
+    let script = "for i in {1..5}; do dd if=\"$PATTERN\" bs=7777 status=none; \
+                  cat \"$PATTERN\" >&2; printf '\\0'; done; printf '\\xf0\\x9f'; sleep 0.1; \
+                  printf '\\x98\\x80'";
+    let mut yard = yard(script, "1GiB");
+    let mut pattern = pattern();
+    pattern.extend(0..=255);
+    let file = yard.path("pattern");
+    std::fs::write(&file, &pattern).unwrap();
+    let mut out = [&*pattern, b"\0"].concat().repeat(5);
+    out.extend("😀".bytes());
+    let err = pattern.repeat(5);
+    let _master = yard.start_master();
+    let _worker = yard.start_worker(&format!("env = {{ PATTERN = {file:?} }}\n"));
+    let run = yard.changeport(&["run", "--quiet", "flood"]);
+    let logs = yard.changeport(&["logs", "--quiet", "flood#1"]);
+    let master = yard.master(&["logs", "flood#1"]);
+    for (way, read) in [("run", run), ("logs", logs), ("master logs", master)] {
+        assert_eq!(read.code(), 0, "{way}");
+        assert!(read.stdout == out && read.stderr == err, "{way}: other bytes");
+    }
 }
 
 /// Reads to the end and checks that it is the pattern over and over.
@@ -114,10 +143,9 @@ fn compare(out: &mut ChildStdout, pattern: &[u8]) -> u64 {
     }
 }
 
-fn start(yard: &Yard) -> Child {
-    let mut command = yard.changeport_command();
-    command.args(["run", "flood"]).stdin(Stdio::null()).stdout(Stdio::piped());
-    command.stderr(Stdio::null()).spawn().expect("start the client")
+fn start(command: &mut Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command.stderr(Stdio::null()).spawn().expect("start a reader")
 }
 
 /// Returns a figure in KiB of `/proc/PID/status`.
@@ -158,25 +186,31 @@ impl Memory {
 }
 
 #[test]
-fn a_flood_is_in_nobodys_memory_and_a_stopped_follower_does_not_hold_it_up() {
+fn a_flood_is_in_nobodys_memory_and_stopped_followers_do_not_hold_it_up() {
     const FLOOD_MIB: u64 = 500;
     let mut yard =
         yard(&format!("set +o pipefail; yes 0123456789abcde | head -c {FLOOD_MIB}MiB"), "1GiB");
     let master = yard.start_master();
     let worker = yard.start_worker("");
     let mut memory = Memory::new(&master, &worker);
-    let mut client = start(&yard);
-    let mut out = client.stdout.take().unwrap();
-    out.read_exact(&mut [0; 16]).unwrap();
-    kill_process(Pid::from_child(&client), Signal::STOP).unwrap();
+    let mut readers: Vec<(Child, ChildStdout)> = Vec::new();
+    for ways in [&["run", "flood"][..], &["logs", "flood#1", "--follow"]] {
+        let mut reader = start(yard.changeport_command().args(ways));
+        let mut out = reader.stdout.take().unwrap();
+        out.read_exact(&mut [0; 16]).unwrap();
+        kill_process(Pid::from_child(&reader), Signal::STOP).unwrap();
+        readers.push((reader, out));
+    }
     wait_until("the end of the flood", || {
         memory.look(&yard);
         let builds = yard.ask(&["builds", "flood"]);
         (builds.first()?["result"] == "SUCCESS").then_some(())
     });
-    kill_process(Pid::from_child(&client), Signal::CONT).unwrap();
-    let rest = std::io::copy(&mut out, &mut std::io::sink()).unwrap();
-    assert_eq!(rest + 16, FLOOD_MIB * MIB);
-    assert!(client.wait().unwrap().success());
+    for (mut reader, mut out) in readers {
+        kill_process(Pid::from_child(&reader), Signal::CONT).unwrap();
+        let rest = std::io::copy(&mut out, &mut std::io::sink()).unwrap();
+        assert_eq!(rest + 16, FLOOD_MIB * MIB);
+        assert!(reader.wait().unwrap().success());
+    }
     memory.assert_small();
 }
