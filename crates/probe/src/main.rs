@@ -7,6 +7,9 @@
 //! One file per task. To add one: its file and an arm in `obey`.
 
 mod enter;
+mod line;
+mod lines;
+mod logs;
 mod moment;
 mod run;
 mod submit;
@@ -21,6 +24,8 @@ const USAGE: &str = "usage: probe run COUNT WIDTH PROGRAM [ARGUMENT…]
        probe moment FILE
        probe submit CHANGE_SOCKET CONTROL_SOCKET APP COUNT
        probe idle CONTROL_SOCKET
+       probe lines COUNT [GO_FILE TIME_FILE]
+       probe logs CHANGE_SOCKET CONTROL_SOCKET FOLDER APP JOBS LINES
        probe enter FILE PROGRAM [ARGUMENT…]
 ";
 
@@ -43,6 +48,15 @@ fn obey(mut arguments: impl Iterator<Item = OsString>) -> anyhow::Result<String>
     match task.to_str() {
         Some("moment") => moment::write(&next()?),
         Some("idle") => submit::when_idle(&next()?),
+        Some("lines") => {
+            let count = number(&next()?)?;
+            lines::write(count, arguments.next().zip(arguments.next()))
+        }
+        Some("logs") => {
+            let (change, control, folder, app) = (next()?, next()?, next()?, next()?);
+            let (jobs, lines) = (number(&next()?)?, number(&next()?)?);
+            logs::measure((&change, &control), &folder, &app.to_string_lossy(), (jobs, lines))
+        }
         Some("enter") => {
             let (group, program) = (next()?, next()?);
             enter::execute(&group, &program, arguments)

@@ -1,17 +1,17 @@
 //! Submits many launches over one connection and waits until the master knows the end of all.
 
 use std::ffi::OsStr;
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use proto::message::hello::{Hello, Refusal, Role, Welcome};
+use anyhow::Context as _;
+use proto::message::hello::Role;
 use proto::message::launch::{Accepted, Ended, Follow, Launch, Position, Wait};
 use proto::message::question::{Status, StatusWanted};
-use proto::{Bytes, Frame, FrameReader, Message, encode};
+use proto::{Bytes, encode};
 
+use crate::line::Line;
 use crate::moment::now_ns;
 
 /// Between two questions whether anything is left, once the last launch has ended.
@@ -24,7 +24,7 @@ pub(crate) fn measure(
     app: &str,
     count: usize,
 ) -> anyhow::Result<String> {
-    let launches = launches(app, count)?;
+    let launches = launches(app, &[], count)?;
     let begin = now_ns();
     let mut client = Line::open(Path::new(change), Role::Client)?;
     let mut writing = client.socket.try_clone().context("share the connection")?;
@@ -58,14 +58,15 @@ pub(crate) fn when_idle(control: &OsStr) -> anyhow::Result<String> {
     }
 }
 
-fn launches(app: &str, count: usize) -> anyhow::Result<Vec<u8>> {
+/// Encodes launches of an app, each with an id of its own.
+pub(crate) fn launches(app: &str, args: &[Bytes], count: usize) -> anyhow::Result<Vec<u8>> {
     let (run, process) = (now_ns(), std::process::id());
     let mut bytes = Vec::new();
     for number in 0..count {
         let launch = Launch {
             launch_id: format!("{run}-{process}-{number}"),
             app: app.to_owned(),
-            args: Vec::new(),
+            args: args.to_vec(),
             env: Vec::new(),
             cwd: Bytes::from("/"),
             host: "probe".to_owned(),
@@ -74,51 +75,4 @@ fn launches(app: &str, count: usize) -> anyhow::Result<Vec<u8>> {
         bytes.extend(encode(&launch)?);
     }
     Ok(bytes)
-}
-
-/// A connection to the master.
-struct Line {
-    socket: UnixStream,
-    reader: FrameReader,
-}
-
-impl Line {
-    fn open(path: &Path, role: Role) -> anyhow::Result<Self> {
-        let socket =
-            UnixStream::connect(path).with_context(|| format!("connect to {}", path.display()))?;
-        let mut line = Self { socket, reader: FrameReader::authenticated() };
-        line.send(&Hello::new(role, None))?;
-        line.receive::<Welcome>()?;
-        Ok(line)
-    }
-
-    fn send<M: Message>(&mut self, message: &M) -> anyhow::Result<()> {
-        self.socket.write_all(&encode(message)?).context("write to the master")
-    }
-
-    /// Returns the next message of a kind; passes over what else a follower is told.
-    fn receive<M: Message>(&mut self) -> anyhow::Result<M> {
-        loop {
-            let frame = self.frame()?;
-            if frame.kind == M::KIND {
-                return Ok(frame.open()?);
-            }
-            if frame.kind == Refusal::KIND {
-                bail!("the master refused: {}", frame.open::<Refusal>()?);
-            }
-        }
-    }
-
-    fn frame(&mut self) -> anyhow::Result<Frame> {
-        let mut bytes = [0; 64 * 1024];
-        loop {
-            if let Some(frame) = self.reader.next_frame()? {
-                return Ok(frame);
-            }
-            match self.socket.read(&mut bytes).context("read from the master")? {
-                0 => bail!("the master closed the connection"),
-                count => self.reader.push(&bytes[..count]),
-            }
-        }
-    }
 }

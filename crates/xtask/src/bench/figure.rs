@@ -12,11 +12,12 @@ pub(super) enum Metric {
     ToStartedMs,
     ToReturnedMs,
     JobsPerS,
-    /// CPU time.
+    /// CPU time, or how long something took.
     Seconds,
     MasterCpuMsPerJob,
     WorkerCpuMsPerJob,
     ReadyS,
+    Ratio,
 }
 
 impl Metric {
@@ -31,6 +32,7 @@ impl Metric {
             Self::MasterCpuMsPerJob => "master_cpu_ms_per_job",
             Self::WorkerCpuMsPerJob => "worker_cpu_ms_per_job",
             Self::ReadyS => "ready_s",
+            Self::Ratio => "ratio",
         }
     }
 
@@ -44,6 +46,7 @@ impl Metric {
             Self::RssMb => "MB",
             Self::JobsPerS => "1/s",
             Self::ReadyS | Self::Seconds => "s",
+            Self::Ratio => "",
         }
     }
 }

@@ -20,6 +20,8 @@ mod w2_launch;
 mod w3_many;
 mod w3c_cost;
 mod w3e_clients;
+mod w4_logs;
+mod w4f_followers;
 mod w5_start;
 mod yard;
 
@@ -46,6 +48,8 @@ const WORKLOADS: &[Workload] = &[
     Workload { name: "W3", measure: w3_many::measure },
     Workload { name: "W3e", measure: w3e_clients::measure },
     Workload { name: "W3c", measure: w3c_cost::measure },
+    Workload { name: "W4", measure: w4_logs::measure },
+    Workload { name: "W4f", measure: w4f_followers::measure },
     Workload { name: "W5", measure: w5_start::measure },
 ];
 

@@ -53,6 +53,21 @@ pub(super) fn submit(
     Ok((end_ns - begin_ns) / 1e9)
 }
 
+/// Launches `lines` so many times, each with so many lines. Returns the seconds from the beginning
+/// until the master had all logs, sealed and readable by line.
+pub(super) fn logs(
+    probe: &Path,
+    (change, control): (&Path, &Path),
+    folder: &Path,
+    (jobs, lines): (usize, usize),
+) -> anyhow::Result<f64> {
+    let mut measure = Command::new(probe);
+    measure.arg("logs").arg(change).arg(control).arg(folder).arg("lines");
+    measure.args([jobs, lines].map(|number| number.to_string()));
+    let [begin_ns, end_ns] = numbers(&output(&mut measure)?)?;
+    Ok((end_ns - begin_ns) / 1e9)
+}
+
 /// Waits until the master has nothing left to do, and returns that moment in ns.
 pub(super) fn when_idle(probe: &Path, control: &Path) -> anyhow::Result<f64> {
     let [moment_ns] = numbers(&output(Command::new(probe).arg("idle").arg(control))?)?;

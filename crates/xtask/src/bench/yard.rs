@@ -47,14 +47,15 @@ pub(super) struct Yard<'a> {
 
 impl<'a> Yard<'a> {
     /// Makes a yard with a worker of so many places. Its apps are `noop`, which runs `true`,
-    /// `moment`, which writes when it runs into the file `moment`, and `line`, which prints it.
+    /// `moment`, which writes when it runs into the file `moment`, `line`, which prints it, and
+    /// `lines`, which prints as many as its argument says.
     pub(super) fn new(bench: &'a Bench, slots: usize) -> anyhow::Result<Self> {
         // Sockets have short names.
         let folder = tempfile::Builder::new().prefix("ym").tempdir_in(ON_DISK);
         let yard = Self { bench, folder: folder.context("make a folder")?, slots };
         yard.write_tokens()?;
         yard.write("master.toml", &yard.master_settings())?;
-        for app in ["noop", "moment", "line"] {
+        for app in ["noop", "moment", "line", "lines"] {
             std::os::unix::fs::symlink(&bench.programs.changeport, yard.path(app))
                 .context("make a launcher")?;
         }
@@ -82,6 +83,7 @@ impl<'a> Yard<'a> {
             builder("noop", "[\"true\"]"),
             builder("moment", &format!("[\"{probe}\", \"moment\", \"{}\"]", moment.display())),
             builder("line", &format!("[\"{probe}\", \"moment\", \"-\"]")),
+            builder("lines", &format!("[\"{probe}\", \"lines\", \"${{args}}\"]")),
         ]
         .concat()
     }
@@ -179,6 +181,13 @@ impl<'a> Yard<'a> {
     pub(super) fn submit(&self, app: &str, count: usize) -> anyhow::Result<f64> {
         let sockets = (self.path("change.sock"), self.path("control.sock"));
         super::probe::submit(&self.bench.probe, (&sockets.0, &sockets.1), app, count)
+    }
+
+    /// Runs jobs that write lines, all at once; returns the seconds until all logs are there.
+    pub(super) fn log(&self, jobs: usize, lines: usize) -> anyhow::Result<f64> {
+        let sockets = (self.path("change.sock"), self.path("control.sock"));
+        let logs = self.path("master/logs");
+        super::probe::logs(&self.bench.probe, (&sockets.0, &sockets.1), &logs, (jobs, lines))
     }
 
     /// Waits until the master knows the end of everything, and returns that moment in ns.
