@@ -22,6 +22,8 @@ use crate::sys::boot_us;
 const DRAIN_US: i64 = 5_000_000;
 /// Before a full disk is tried again.
 const FULL_PAUSE_US: i64 = 100_000;
+/// Workers are told of this much new output at the latest, in bytes, while there is always more.
+const NEWS_BYTES: u64 = 256 * 1024;
 /// Standard input that the command has not read, in bytes.
 const MOST_STDIN_BYTES: usize = 1024 * 1024;
 
@@ -57,6 +59,8 @@ struct Watch<'a> {
     kill_at: Option<i64>,
     whole_at: Option<i64>,
     silence_at: Option<i64>,
+    /// Up to where workers were told of the output.
+    told_bytes: u64,
     log: &'a mut Log,
     peers: &'a mut Peers,
 }
@@ -89,6 +93,7 @@ pub(super) fn watch(
         kill_at: None,
         whole_at: spec.timeout_ms.map(|limit| after(now, limit)),
         silence_at: spec.silence_timeout_ms.map(|limit| after(now, limit)),
+        told_bytes: 0,
         log,
         peers,
     };
@@ -112,7 +117,7 @@ struct Ready {
 impl Watch<'_> {
     fn run(&mut self) -> io::Result<WaitStatus> {
         loop {
-            let ready = self.wait(self.next_deadline())?;
+            let ready = self.rest()?;
             self.turn(&ready)?;
             if ready.process
                 && let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)?
@@ -124,7 +129,7 @@ impl Watch<'_> {
     }
 
     fn turn(&mut self, ready: &Ready) -> io::Result<()> {
-        let before = (self.log.taken_bytes(), self.log.live_length());
+        let before = self.log.taken_bytes();
         self.log.flush()?;
         if ready.status {
             self.read_status();
@@ -135,11 +140,11 @@ impl Watch<'_> {
         if ready.err {
             self.read_output(Channel::Err)?;
         }
-        if self.log.live_length() != before.1 {
-            self.peers.tell_output(self.log.live_length());
+        if self.log.live_length() - self.told_bytes >= NEWS_BYTES {
+            self.tell_output();
         }
         // A command that waits for room on the disk is not silent.
-        if self.log.taken_bytes() != before.0 || self.log.is_stuck() {
+        if self.log.taken_bytes() != before || self.log.is_stuck() {
             // A command that has timed out has no more limits: one that passed would be due at
             // once, again and again, until the kill.
             let limit = self.spec.silence_timeout_ms.filter(|_| self.ending != Ending::Timeout);
@@ -220,6 +225,29 @@ impl Watch<'_> {
         // So is a full disk.
         let disk = self.log.is_stuck().then(|| boot_us() + FULL_PAUSE_US);
         [self.kill_at, self.whole_at, self.silence_at, stdin, disk].into_iter().flatten().min()
+    }
+
+    /// Waits for the next thing to do. Workers are told of new output before, but not where there
+    /// is more of it already: a word for each piece of a flood wakes them more often than it is
+    /// worth.
+    fn rest(&mut self) -> io::Result<Ready> {
+        if self.has_news() {
+            let ready = self.wait(Some(0))?;
+            if ready.out || ready.err {
+                return Ok(ready);
+            }
+            self.tell_output();
+        }
+        self.wait(self.next_deadline())
+    }
+
+    fn has_news(&self) -> bool {
+        self.told_bytes != self.log.live_length()
+    }
+
+    fn tell_output(&mut self) {
+        self.told_bytes = self.log.live_length();
+        self.peers.tell_output(self.told_bytes);
     }
 
     /// Waits for descriptors until a moment.
@@ -307,16 +335,15 @@ impl Watch<'_> {
         let until = boot_us() + DRAIN_US;
         while (self.out.is_some() || self.err.is_some()) && boot_us() < until {
             let ready = self.wait_for_pipes(until)?;
-            let before = self.log.live_length();
             if ready.0 {
                 self.read_output(Channel::Out)?;
             }
             if ready.1 {
                 self.read_output(Channel::Err)?;
             }
-            if self.log.live_length() != before {
-                self.peers.tell_output(self.log.live_length());
-            }
+        }
+        if self.has_news() {
+            self.tell_output();
         }
         Ok(())
     }
