@@ -2,12 +2,13 @@
 //! and begin again when it breaks.
 //!
 //! `run` is the loop over masters with its pauses (`backoff`), `handshake` the beginning of a
-//! connection, `session` its life, `streams` which log goes next, `writer` what is written first,
-//! `wire` the translation of messages.
+//! connection, `session` its life, `streams` which log goes next, `ahead` what was read of it,
+//! `writer` what is written first, `wire` the translation of messages.
 //!
 //! **Invariant**: dropping a connection is always safe. The next one begins with everything the
 //! worker has.
 
+mod ahead;
 mod backoff;
 mod facts;
 mod handshake;

@@ -18,6 +18,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::ahead::Ahead;
 use super::handshake::{Connected, Frames};
 use super::run::Links;
 use super::streams::{Streams, Turn};
@@ -95,6 +96,7 @@ struct Session<'a> {
     tails: watch::Receiver<Tails>,
     streams: Streams,
     readers: BTreeMap<u32, OutputReader>,
+    ahead: Ahead,
     /// Reported at the beginning; the master has yet to say from where it wants their logs.
     unplaced: BTreeSet<CommandId>,
     is_attached: bool,
@@ -119,6 +121,7 @@ impl<'a> Session<'a> {
             tails: links.tails.clone(),
             streams: Streams::new(),
             readers: BTreeMap::new(),
+            ahead: Ahead::default(),
             unplaced: reports.iter().map(|report| report.command).collect(),
             is_attached: false,
             pings,
@@ -291,18 +294,25 @@ impl<'a> Session<'a> {
     }
 
     async fn read(&mut self, turn: Turn) -> Vec<u8> {
+        if let Some(records) = self.ahead.take(turn) {
+            return records;
+        }
         let Some(mut reader) = self.readers.remove(&turn.stream) else { return Vec::new() };
-        let Turn { stream, command, offset, most } = turn;
+        let is_alone = self.streams.is_alone(turn.stream);
         let (reader, outcome) = blocking(move || {
-            let outcome = reader.read_at(offset, most);
+            let outcome = Ahead::read(&mut reader, turn, is_alone);
             (reader, outcome)
         })
         .await;
-        self.readers.insert(stream, reader);
-        outcome.unwrap_or_else(|error| {
-            error!(command.id = %command, offset, "read the log of a command: {error}");
-            Vec::new()
-        })
+        self.readers.insert(turn.stream, reader);
+        match outcome {
+            Ok(ahead) => self.ahead = ahead,
+            Err(error) => {
+                let Turn { command, offset, .. } = turn;
+                error!(command.id = %command, offset, "read the log of a command: {error}");
+            }
+        }
+        self.ahead.take(turn).unwrap_or_default()
     }
 
     /// Closes the files of streams that are done.

@@ -109,6 +109,11 @@ impl Streams {
         Some(Turn { stream: id, command, offset, most: limits::STREAM_DATA_BYTES })
     }
 
+    /// Says whether no stream but this one has anything to send.
+    pub(super) fn is_alone(&self, id: u32) -> bool {
+        !self.turns.iter().any(|other| *other != id && self.is_ready(*other))
+    }
+
     fn is_ready(&self, id: u32) -> bool {
         self.streams.get(&id).is_some_and(|s| s.offset < s.readable && s.credit >= FRAME)
     }
