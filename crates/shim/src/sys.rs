@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use rustix::process::Pid;
 use rustix::time::{ClockId, clock_gettime};
@@ -115,15 +116,16 @@ pub(crate) fn stat_field(stat: &str, number: usize) -> Option<&str> {
 
 /// Returns boot time in µs.
 pub(crate) fn boot_us() -> i64 {
-    micros(ClockId::Boottime)
-}
-
-/// Returns wall time in µs since 1970.
-pub(crate) fn wall_us() -> i64 {
-    micros(ClockId::Realtime)
-}
-
-fn micros(clock: ClockId) -> i64 {
-    let time = clock_gettime(clock);
+    let time = clock_gettime(ClockId::Boottime);
     time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
+}
+
+/// Returns wall time in µs since 1970, by the C library: a test can give a daemon another time.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+pub(crate) fn wall_us() -> i64 {
+    let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => micros(since),
+        Err(earlier) => -micros(earlier.duration()),
+    }
 }
