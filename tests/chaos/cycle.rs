@@ -52,6 +52,11 @@ impl Cycle {
         let pauses_ms = [dice.between(0, 250), dice.between(0, 250)];
         Self { before, during, fault, pauses_ms }
     }
+
+    /// Leaves the fault out.
+    pub(crate) fn into_launches(self) -> Vec<Launch> {
+        self.before.into_iter().chain(self.during).collect()
+    }
 }
 
 /// What a run works with.
@@ -159,6 +164,21 @@ impl Scene {
                 self.launch(during)?;
                 self.fleet.cut_power(Duration::from_millis(down_ms));
             }
+            Fault::Reboot { down_ms } => {
+                self.launch(during)?;
+                let commands = self.fleet.reboot(Duration::from_millis(down_ms))?;
+                let kill = Kill { at_us: wall_us(), is_whole: false };
+                self.killed.extend(commands.into_iter().map(|command| (command, kill)));
+            }
+            Fault::SetClock { whose, seconds } => {
+                self.fleet.set_clock(whose, seconds)?;
+                self.launch(during)?;
+            }
+            Fault::Packets { loss, ms } => {
+                self.fleet.lose(loss)?;
+                self.launch(during)?;
+                sleep(ms);
+            }
             Fault::Cut { worker } => {
                 self.fleet.proxy(index(worker)).into_iter().for_each(Proxy::cut);
                 self.launch(during)?;
@@ -176,8 +196,7 @@ impl Scene {
                 sleep(ms);
             }
         }
-        self.fleet.heal();
-        Ok(())
+        self.fleet.heal()
     }
 
     /// Waits a moment for what a fault needs.
@@ -221,9 +240,16 @@ impl Scene {
         Ok(())
     }
 
+    /// Breaks the network for long enough that the master has to notice, while commands run.
+    pub(crate) fn go_silent(&mut self, launches: Vec<Launch>) -> anyhow::Result<()> {
+        self.fleet.heal()?;
+        self.launch(launches)?;
+        self.fleet.time_silence()
+    }
+
     /// Lets all callers and all commands come to their ends.
     pub(crate) fn settle(&mut self, patience: Duration) -> anyhow::Result<()> {
-        self.fleet.heal();
+        self.fleet.heal()?;
         if !self.callers.finish(patience).context("wait for clients")? {
             self.seen.push(format!("{} clients never ended", self.callers.open().len()));
         }

@@ -32,6 +32,10 @@ pub(crate) struct Evidence {
     pub(crate) had_full_disks: bool,
     /// Commands whose shim we killed.
     pub(crate) killed: BTreeMap<String, Kill>,
+    /// How often the first worker's machine was switched off.
+    pub(crate) reboots: usize,
+    /// Clocks were set: moments cannot be compared.
+    pub(crate) had_clocks: bool,
     /// What the daemons' logs say of panics.
     pub(crate) panics: Vec<String>,
 }
@@ -62,6 +66,7 @@ pub(crate) struct Request {
 pub(crate) struct Command {
     pub(crate) id: String,
     pub(crate) request: i64,
+    pub(crate) worker: String,
     pub(crate) outcome: Option<String>,
     pub(crate) ended_us: Option<i64>,
     pub(crate) log: Log,
@@ -86,9 +91,9 @@ pub(crate) struct Witness {
 
 const REQUESTS: &str = "SELECT r.id, r.label, r.number, r.result, r.exit_code, r.on_disconnect, \
      c.launch FROM request r LEFT JOIN change c ON c.id = r.change ORDER BY r.id";
-const COMMANDS: &str = "SELECT c.id, b.request, c.outcome, c.ended_us, l.sealed_path, l.sha256, \
+const COMMANDS: &str = "SELECT c.id, b.request, c.worker, c.outcome, c.ended_us, l.sealed_path, l.sha256, \
      l.out_bytes, l.err_bytes FROM command c LEFT JOIN build b ON b.id = c.build \
-     LEFT JOIN log l ON l.command = c.id ORDER BY c.assigned_us, c.id";
+     LEFT JOIN log l ON l.command = c.id ORDER BY c.id";
 const OPEN_ENDS: &str = "SELECT (SELECT count(*) FROM request WHERE ended_us IS NULL) + \
      (SELECT count(*) FROM command WHERE state <> 'sealed') AS open";
 
@@ -152,6 +157,7 @@ fn command<'a>(row: &SqliteRow, logs: &Path, job_of: impl Fn(i64) -> Option<&'a 
     Command {
         id: row.get("id"),
         request,
+        worker: row.get("worker"),
         outcome: row.get("outcome"),
         ended_us: row.get("ended_us"),
         log: log(row, logs, &out, &err),

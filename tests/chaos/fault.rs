@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 
 use crate::dice::Dice;
+use crate::host::Loss;
 use crate::proxy::{Side, Weather};
 
 /// What may be broken in a run.
@@ -14,6 +15,15 @@ pub(crate) enum Family {
     Net,
     Client,
     Disk,
+    Clock,
+}
+
+/// A wall clock of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Master,
+    /// The second worker, with its supervisors.
+    Worker,
 }
 
 /// A disk of its own.
@@ -77,6 +87,21 @@ pub(crate) enum Fault {
     CutPower {
         down_ms: u64,
     },
+    /// The machine of the first worker fails to read and write its disk for a while, then loses
+    /// its power, and comes back with what was synced.
+    Reboot {
+        down_ms: u64,
+    },
+    /// A wall clock is off by so much from now on.
+    SetClock {
+        whose: Whose,
+        seconds: i64,
+    },
+    /// The third worker is a host of its own, and packets between it and the master are lost.
+    Packets {
+        loss: Loss,
+        ms: u64,
+    },
     /// The connection ends on both sides.
     Cut {
         worker: u64,
@@ -94,6 +119,11 @@ pub(crate) enum Fault {
         from_master: Weather,
     },
 }
+
+const HOUR: i64 = 3_600;
+const YEAR: i64 = 365 * 24 * HOUR;
+/// By how many seconds clocks are off.
+const OFFSETS: &[i64] = &[-10 * YEAR, -HOUR, -1, 0, 0, 1, HOUR, 25 * HOUR, 10 * YEAR];
 
 impl Fault {
     /// Draws a fault of a family.
@@ -125,9 +155,14 @@ impl Fault {
             Family::Net => Self::draw_net(worker, dice),
             Family::Disk => match kind {
                 0..=2 => Self::FullDisk { disk: Disk::Master, ms },
-                3..=5 => Self::FullDisk { disk: Disk::Worker, ms },
+                3 | 4 => Self::FullDisk { disk: Disk::Worker, ms },
+                5 | 6 => Self::Reboot { down_ms },
                 _ => Self::CutPower { down_ms },
             },
+            Family::Clock => {
+                let whose = if dice.one_in(2) { Whose::Master } else { Whose::Worker };
+                Self::SetClock { whose, seconds: *dice.pick(OFFSETS) }
+            }
         }
     }
 
@@ -135,7 +170,7 @@ impl Fault {
         let ms = dice.between(100, 1_500);
         let both =
             |weather| Self::Weather { worker, ms, from_worker: weather, from_master: weather };
-        match dice.between(0, 11) {
+        match dice.between(0, 15) {
             0..=2 => Self::Cut { worker },
             3 => Self::HalfOpen { worker, closed: Side::Master },
             4 => Self::HalfOpen { worker, closed: Side::Worker },
@@ -154,7 +189,11 @@ impl Fault {
             },
             8 => both(Weather::Slow { bytes: 1_000 }),
             9 => both(Weather::Delay { ms: dice.between(1, 100) }),
-            _ => both(Weather::Echo),
+            10 | 11 => both(Weather::Echo),
+            12 => Self::Packets { loss: Loss::All, ms },
+            13 => Self::Packets { loss: Loss::FromMaster, ms },
+            14 => Self::Packets { loss: Loss::FromWorker, ms },
+            _ => Self::Packets { loss: Loss::Some { percent: dice.between(10, 60) }, ms },
         }
     }
 }

@@ -10,7 +10,10 @@ use e2e::{Daemon, Volume, Yard, finish, free_address, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::fault::Disk;
+use crate::clock::Clock;
+use crate::fault::{Disk, Whose};
+use crate::host::{HERE, Host, Loss};
+use crate::machine::Machine;
 use crate::proxy::{Proxy, Side};
 
 const WORKERS: usize = 3;
@@ -28,6 +31,14 @@ pub(crate) struct Fleet {
     stations: Vec<Station>,
     /// Of the master and of the first worker, where they have one.
     disks: Vec<Volume>,
+    /// The first worker's, where it has a disk to lose.
+    machine: Option<Machine>,
+    /// The third worker's, where networks can be broken.
+    host: Option<Host>,
+    /// Of the master and of the second worker, where they have one.
+    clocks: Vec<Clock>,
+    /// How often the first worker's machine was switched off.
+    pub(crate) reboots: usize,
     /// Daemons that ended although nobody asked them to.
     pub(crate) surprises: Vec<String>,
     /// Daemons that have ended. Supervisors that live on hold their logs open.
@@ -52,13 +63,18 @@ pub(crate) struct Times {
     pub(crate) adoptions: Vec<Duration>,
     /// From SIGTERM to the end of a daemon, the slowest.
     pub(crate) stop: Duration,
+    /// From the last packet of a worker until the master knew that it was away.
+    pub(crate) notice: Option<Duration>,
 }
 
-/// Whether workers are reached through a proxy.
+/// What lies between the master and its workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wiring {
     Direct,
+    /// Proxies.
     Proxied,
+    /// Proxies, and for the third worker the network of the kernel.
+    Networked,
 }
 
 /// Whether the master and a worker have small disks of their own.
@@ -68,13 +84,41 @@ pub(crate) enum Disks {
     Own,
 }
 
+/// Whether the master and a worker have wall clocks of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clocks {
+    Shared,
+    Own,
+}
+
+/// What can be broken besides processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grounds {
+    pub(crate) wiring: Wiring,
+    pub(crate) disks: Disks,
+    pub(crate) clocks: Clocks,
+}
+
+/// The worker whose machine is switched off, the one whose clock is set, the one with a network.
+const ON_MACHINE: usize = 0;
+const BY_CLOCK: usize = 1;
+const ON_HOST: usize = 2;
+
 impl Fleet {
     /// Makes a yard, and starts everything in it.
-    pub(crate) fn start(wiring: Wiring, disks: Disks, seed: u64) -> anyhow::Result<Self> {
+    pub(crate) fn start(grounds: Grounds, seed: u64) -> anyhow::Result<Self> {
         let yard = Yard::new("");
-        let disks = match disks {
-            Disks::Shared => Vec::new(),
+        let (disks, machine) = match grounds.disks {
+            Disks::Shared => (Vec::new(), None),
             Disks::Own => own_disks(&yard)?,
+        };
+        let host = match grounds.wiring {
+            Wiring::Direct | Wiring::Proxied => None,
+            Wiring::Networked => Some(Host::new().context("make a host")?),
+        };
+        let clocks = match grounds.clocks {
+            Clocks::Shared => Vec::new(),
+            Clocks::Own => own_clocks(&yard)?,
         };
         let names: Vec<String> = (1..=WORKERS).map(|number| format!("w{number}")).collect();
         let mut hashes = String::new();
@@ -84,14 +128,23 @@ impl Fleet {
         }
         yard.write("tokens", &hashes);
         let address = free_address();
-        yard.write("master.toml", &configuration(&yard, &address, &names)?);
+        let port = address.rsplit(':').next().unwrap_or_default();
+        let (listen, from_host) = match &host {
+            None => (address.clone(), address.clone()),
+            Some(_) => (format!("0.0.0.0:{port}"), format!("{HERE}:{port}")),
+        };
+        yard.write("master.toml", &configuration(&yard, &listen, &names)?);
         let mut stations = Vec::new();
-        for name in names {
-            let proxy = match wiring {
-                Wiring::Direct => None,
-                Wiring::Proxied => Some(Proxy::start(&address, seed).context("start a proxy")?),
+        for (index, name) in names.into_iter().enumerate() {
+            let is_proxied = match grounds.wiring {
+                Wiring::Direct => false,
+                Wiring::Proxied => true,
+                Wiring::Networked => index != ON_HOST,
             };
-            let master = proxy.as_ref().map_or(address.as_str(), Proxy::address);
+            let proxy = is_proxied.then(|| Proxy::start(&address, seed));
+            let proxy = proxy.transpose().context("start a proxy")?;
+            let direct = if index == ON_HOST { &from_host } else { &address };
+            let master = proxy.as_ref().map_or(direct.as_str(), Proxy::address);
             yard.write(&format!("{name}.toml"), &worker_configuration(&name, master));
             stations.push(Station { name, daemon: None, proxy, half_open_until: None });
         }
@@ -101,6 +154,10 @@ impl Fleet {
             master: None,
             stations,
             disks,
+            machine,
+            host,
+            clocks,
+            reboots: 0,
             surprises: Vec::new(),
             ended: Vec::new(),
             times,
@@ -119,7 +176,10 @@ impl Fleet {
             return;
         }
         let begun = Instant::now();
-        let mut daemon = self.yard.start_master();
+        let clock = self.clocks.first();
+        let mut daemon = self.yard.start_master_as(|command| {
+            clock.into_iter().for_each(|clock| clock.give_to(command));
+        });
         let attached = self.stations.iter().filter(|station| station.is_reachable());
         for station in attached {
             daemon.wait_for(&format!("worker {} attached", station.name));
@@ -135,7 +195,16 @@ impl Fleet {
         }
         let begun = Instant::now();
         let configuration = format!("{}.toml", self.stations[index].name);
-        let mut daemon = self.yard.start_worker_of(&configuration);
+        let prefix = match index {
+            ON_MACHINE => self.machine.as_ref().map(Machine::prefix),
+            ON_HOST => self.host.as_ref().map(Host::prefix),
+            _ => None,
+        };
+        let clock = self.clocks.get(1).filter(|_| index == BY_CLOCK);
+        let prefix = prefix.unwrap_or_default();
+        let mut daemon = self.yard.start_worker_through(&prefix, &configuration, |command| {
+            clock.into_iter().for_each(|clock| clock.give_to(command));
+        });
         // A new process has a new connection.
         self.stations[index].half_open_until = None;
         if self.master.is_some() {
@@ -213,14 +282,47 @@ impl Fleet {
         self.stations[index].daemon.as_ref().map(Daemon::pid)
     }
 
+    /// Returns the proxy of a worker, or of another one where it has none.
     pub(crate) fn proxy(&self, index: usize) -> Option<&Proxy> {
-        self.stations[index].proxy.as_ref()
+        self.stations[self.proxied(index)].proxy.as_ref()
+    }
+
+    fn proxied(&self, index: usize) -> usize {
+        if self.host.is_some() { index % ON_HOST } else { index }
+    }
+
+    /// Loses packets between the third worker and the master, where that can be done.
+    pub(crate) fn lose(&self, loss: Loss) -> anyhow::Result<()> {
+        self.host.as_ref().map_or(Ok(()), |host| host.lose(loss))
+    }
+
+    /// Loses every packet between the third worker and the master, until the master has noticed.
+    pub(crate) fn time_silence(&mut self) -> anyhow::Result<()> {
+        if self.host.is_none() {
+            return Ok(());
+        }
+        self.lose(Loss::All)?;
+        let begun = Instant::now();
+        wait_until("a master that notices a silent worker", || {
+            let status = self.yard.ask(&["status"]).into_iter().next()?;
+            let mut workers = status["workers"].as_array()?.iter();
+            let worker = workers.find(|worker| worker["name"] == self.stations[ON_HOST].name)?;
+            (worker["is_attached"] == false).then_some(())
+        });
+        self.times.notice = Some(begun.elapsed());
+        Ok(())
+    }
+
+    /// Sets a wall clock off by so many seconds, where there is one of its own.
+    pub(crate) fn set_clock(&self, whose: Whose, seconds: i64) -> anyhow::Result<()> {
+        self.clocks.get(whose as usize).map_or(Ok(()), |clock| clock.set(seconds))
     }
 
     /// Closes one side of a worker's connection. Where it is the master's, the worker learns of it
     /// from the silence; that is not done while another one has not.
     pub(crate) fn half_open(&mut self, index: usize, closed: Side) {
         let is_deaf = self.stations.iter().any(|station| !station.is_reachable());
+        let index = self.proxied(index);
         let station = &mut self.stations[index];
         let Some(proxy) = &station.proxy else { return };
         if closed == Side::Master {
@@ -270,6 +372,29 @@ impl Fleet {
         }
     }
 
+    /// Lets the first worker's machine fail to use its disk for a while, cuts its power, and
+    /// switches it on again. Returns the commands it had.
+    pub(crate) fn reboot(&mut self, failing: Duration) -> anyhow::Result<Vec<String>> {
+        let (Some(machine), Some(disk)) =
+            (&mut self.machine, self.disks.get(Disk::Worker as usize))
+        else {
+            return Ok(Vec::new());
+        };
+        let name = &self.stations[ON_MACHINE].name;
+        let commands = self.yard.shims_of(name).into_iter().map(|(_, command)| command).collect();
+        disk.cut_power();
+        std::thread::sleep(failing);
+        machine.switch_off();
+        disk.restore_power();
+        machine.switch_on()?;
+        self.reboots += 1;
+        if let Some(daemon) = self.stations[ON_MACHINE].daemon.take() {
+            let name = self.stations[ON_MACHINE].name.clone();
+            self.bury(daemon, &name);
+        }
+        Ok(commands)
+    }
+
     /// Takes note of daemons that ended by themselves.
     fn look_after_daemons(&mut self) {
         if let Some(mut master) = self.master.take_if(|master| master.has_exited()) {
@@ -288,8 +413,9 @@ impl Fleet {
     }
 
     /// Starts whatever does not run and lets every byte through.
-    pub(crate) fn heal(&mut self) {
+    pub(crate) fn heal(&mut self) -> anyhow::Result<()> {
         self.look_after_daemons();
+        self.host.as_ref().map_or(Ok(()), Host::heal)?;
         for station in &self.stations {
             if let Some(proxy) = &station.proxy {
                 proxy.heal();
@@ -299,6 +425,7 @@ impl Fleet {
         for index in 0..self.stations.len() {
             self.start_worker(index);
         }
+        Ok(())
     }
 
     /// Ends everything.
@@ -344,15 +471,23 @@ impl Drop for Fleet {
             // It may be gone by now.
             let _is_gone = kill_process(pid, Signal::KILL).is_err();
         }
+        self.machine = None;
         self.disks.clear();
     }
 }
 
-fn own_disks(yard: &Yard) -> anyhow::Result<Vec<Volume>> {
+fn own_disks(yard: &Yard) -> anyhow::Result<(Vec<Volume>, Option<Machine>)> {
     let disk = |place: &str, mebibytes| {
         Volume::new(&yard.path(place), mebibytes).map_err(anyhow::Error::msg)
     };
-    Ok(vec![disk("master", 1_024)?, disk("w1", 128)?])
+    let disks = vec![disk("master", 1_024)?, disk("w1", 128)?];
+    let machine = Machine::new(&yard.path("w1.boot"), &yard.path("master"))?;
+    Ok((disks, Some(machine)))
+}
+
+fn own_clocks(yard: &Yard) -> anyhow::Result<Vec<Clock>> {
+    let clocks = ["master.clock", "w2.clock"].map(|name| Clock::new(yard.path(name)));
+    clocks.into_iter().map(|clock| clock?.context("find libfaketime")).collect()
 }
 
 fn last_words(daemon: &mut Daemon) -> String {
@@ -371,7 +506,7 @@ fn configuration(yard: &Yard, address: &str, names: &[String]) -> anyhow::Result
     Ok(format!(
         r#"version = 1
 master = {{ name = "chaos", data = "master", control = "control.sock" }}
-worker_port = {{ listen = "{address}", token_file = "tokens" }}
+worker_port = {{ listen = "{address}", token_file = "tokens", insecure = true }}
 worker.local = {{ names = {names:?}, max_builds = {PLACES} }}
 change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], insecure_userns = true }}
 app.attended = {{ builder = "once" }}
@@ -389,7 +524,7 @@ steps = [{{ name = "job", {command}, retry_safe = true }}]
 
 fn worker_configuration(name: &str, master: &str) -> String {
     format!(
-        "masters = [\"{master}\"]\nname = \"{name}\"\ntoken = {{ file = \"{name}.token\" }}\n\
+        "insecure = true\nmasters = [\"{master}\"]\nname = \"{name}\"\ntoken = {{ file = \"{name}.token\" }}\n\
          data = \"{name}\"\nmax_builds = {PLACES}\n"
     )
 }

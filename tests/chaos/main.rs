@@ -3,17 +3,21 @@
 
 mod baseline;
 mod callers;
+mod clock;
 mod command;
 mod cycle;
 mod dice;
 mod evidence;
 mod fault;
 mod fleet;
+mod host;
 mod job;
+mod machine;
 mod power;
 mod proxy;
 mod run;
 mod sabotage;
+mod tool;
 mod tree;
 mod verdict;
 
@@ -37,7 +41,7 @@ struct Arguments {
     #[arg(long, default_value_t = 150)]
     cycles: u64,
     /// What to break.
-    #[arg(long, value_delimiter = ',', default_value = "master,worker,shim,net,client,disk")]
+    #[arg(long, value_delimiter = ',', default_value = "master,worker,shim,net,client,disk,clock")]
     faults: Vec<Family>,
     /// End with one line of JSON.
     #[arg(long)]

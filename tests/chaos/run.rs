@@ -12,9 +12,9 @@ use crate::baseline::Baseline;
 use crate::cycle::{Cycle, Scene};
 use crate::evidence::{self, Evidence};
 use crate::fault::{Disk, Family};
-use crate::fleet::{Disks, Fleet, Wiring};
+use crate::fleet::{Clocks, Disks, Fleet, Grounds, Wiring};
 use crate::verdict::{self, Finding, Kind};
-use crate::{Arguments, power, sabotage, say};
+use crate::{Arguments, clock, host, power, sabotage, say};
 
 /// For everything to end after the last fault.
 const TO_SETTLE: Duration = Duration::from_secs(50);
@@ -22,6 +22,8 @@ const TO_SETTLE: Duration = Duration::from_secs(50);
 const TO_STOP: Duration = Duration::from_secs(2);
 /// For the processes and the place of a command after its shim was killed.
 const TO_RELEASE: Duration = Duration::from_secs(1);
+/// For a master to notice that a worker's machine is silent.
+const TO_NOTICE: Duration = Duration::from_millis(proto::limits::SILENCE_MS + 2_000);
 /// How many violations are written out.
 const MOST_SHOWN: usize = 40;
 /// Between two words about the progress.
@@ -30,21 +32,28 @@ const WORD: Duration = Duration::from_secs(10);
 /// Plays the cycles, then compares everything that is left.
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
+    let wiring = wiring(&arguments.faults)?;
     let families = possible(&arguments.faults)?;
     let has = |family| families.contains(&family);
-    let wiring = if has(Family::Net) { Wiring::Proxied } else { Wiring::Direct };
-    let disks = if has(Family::Disk) { Disks::Own } else { Disks::Shared };
-    let fleet = Fleet::start(wiring, disks, arguments.seed).context("start master and workers")?;
+    let has_clocks = has(Family::Clock);
+    let grounds = Grounds {
+        wiring,
+        disks: if has(Family::Disk) { Disks::Own } else { Disks::Shared },
+        clocks: if has_clocks { Clocks::Own } else { Clocks::Shared },
+    };
+    let fleet = Fleet::start(grounds, arguments.seed).context("start master and workers")?;
     let baseline = Baseline::take(&fleet);
     let mut scene = Scene::new(fleet)?;
     play(&mut scene, arguments, &families)?;
+    scene.go_silent(Cycle::draw(arguments.seed, arguments.cycles, &families).into_launches())?;
     scene.settle(TO_SETTLE)?;
     let left = baseline.left_in(&scene.fleet);
     scene.fleet.end();
     if let Some(what) = arguments.sabotage {
         sabotage::spoil(&scene.fleet.yard, what).context("spoil what the run left")?;
     }
-    let evidence = gather(&mut scene)?;
+    let mut evidence = gather(&mut scene)?;
+    evidence.had_clocks = has_clocks;
     let mut findings = verdict::judge(&evidence);
     findings.extend(scene.seen.drain(..).map(|what| Finding { kind: Kind::Lost, what }));
     let surprises = scene.fleet.surprises.drain(..);
@@ -56,10 +65,22 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let is_clean = findings.is_empty();
     if arguments.keep || !(is_clean || arguments.sabotage.is_some()) {
-        say(&format!("everything is left in {}", scene.fleet.yard.keep().display()));
+        let folder = scene.fleet.yard.keep();
+        say(&format!("everything is left in {}; a disk is an image there", folder.display()));
     }
     report(arguments, &scene, &evidence, &findings, begun.elapsed());
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says what lies between master and workers. Where the network itself is to be broken, the run
+/// goes on in one of its own.
+fn wiring(families: &[Family]) -> anyhow::Result<Wiring> {
+    if !families.contains(&Family::Net) {
+        return Ok(Wiring::Direct);
+    }
+    let Some(reason) = host::enter_own_network()? else { return Ok(Wiring::Networked) };
+    note_skip(&format!("SKIPPED: chaos by lost packets: {reason}"))?;
+    Ok(Wiring::Proxied)
 }
 
 /// Leaves out what cannot be broken here, and says so. Where it can, a cut of the power has to
@@ -71,6 +92,12 @@ fn possible(families: &[Family]) -> anyhow::Result<Vec<Family>> {
     {
         note_skip(&format!("SKIPPED: chaos on disks: {reason}"))?;
         families.retain(|family| *family != Family::Disk);
+    }
+    if families.contains(&Family::Clock)
+        && let Some(reason) = clock::cannot()
+    {
+        note_skip(&format!("SKIPPED: chaos of clocks: {reason}"))?;
+        families.retain(|family| *family != Family::Clock);
     }
     ensure!(!families.is_empty(), "there is nothing left to break");
     Ok(families)
@@ -105,6 +132,7 @@ fn gather(scene: &mut Scene) -> anyhow::Result<Evidence> {
     evidence.told = std::mem::take(&mut scene.callers.told);
     evidence.had_full_disks = scene.fleet.disk(Disk::Master).is_some();
     evidence.killed = std::mem::take(&mut scene.killed);
+    evidence.reboots = scene.fleet.reboots;
     for entry in fs::read_dir(scene.fleet.write_logs()?).context("list the daemons' logs")? {
         let path = entry?.path();
         let log = fs::read_to_string(&path).context("read a daemon's log")?;
@@ -116,7 +144,9 @@ fn gather(scene: &mut Scene) -> anyhow::Result<Evidence> {
 
 /// Compares the slowest of each kind with its limit.
 fn late(scene: &Scene, evidence: &Evidence) -> Vec<Finding> {
+    let notice = scene.fleet.times.notice.unwrap_or_default();
     let measured = [
+        ("the notice of a silent worker", notice, TO_NOTICE),
         ("the end of a daemon after SIGTERM", scene.fleet.times.stop, TO_STOP),
         ("the end of a tree whose shim was killed", scene.slowest_tree, TO_RELEASE),
         ("a free place after its shim was killed", slowest_release(evidence), TO_RELEASE),
@@ -131,7 +161,8 @@ fn late(scene: &Scene, evidence: &Evidence) -> Vec<Finding> {
 
 /// From the kill of a shim until the database says that its command has ended.
 fn slowest_release(evidence: &Evidence) -> Duration {
-    let took_us = evidence.commands.iter().filter_map(|command| {
+    let took_us = evidence.commands.iter().filter(|_| !evidence.had_clocks);
+    let took_us = took_us.filter_map(|command| {
         let kill = evidence.killed.get(&command.id).filter(|kill| kill.is_whole)?;
         Some(command.ended_us? - kill.at_us)
     });
@@ -163,9 +194,11 @@ fn report(
         "slowest_adoption_ms": ms(adoptions.last().copied().unwrap_or_default()),
         "median_adoption_ms": ms(middle),
         "slowest_stop_ms": ms(times.stop),
+        "notice_ms": times.notice.map(ms),
         "slowest_tree_ms": ms(scene.slowest_tree),
         "slowest_release_ms": ms(slowest_release(evidence)),
         "shims_killed": evidence.killed.len(),
+        "reboots": evidence.reboots,
         "seed": arguments.seed,
         "seconds": took.as_secs(),
     });

@@ -99,6 +99,11 @@ impl Volume {
         wait_until("an end of all use of a volume", || {
             run(Command::new("umount").arg(&self.place)).ok()
         });
+        // A mount namespace that is about to end may still have it.
+        wait_until("an end of all mounts of a volume", || {
+            let devices = finish(Command::new("losetup").arg("-j").arg(&self.image));
+            devices.out().is_empty().then_some(())
+        });
         self.mount().expect("mount a volume");
     }
 }

@@ -237,8 +237,26 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
 
     /// Starts a worker by another configuration file of this yard, and does not wait.
     pub fn start_worker_of(&self, configuration: &str) -> Daemon {
-        let mut command = self.bare_worker_command();
+        self.start_worker_through(&[], configuration, |_command| {})
+    }
+
+    /// Starts a worker by a program that becomes it, such as `nsenter`, and does not wait.
+    pub fn start_worker_through(
+        &self,
+        prefix: &[String],
+        configuration: &str,
+        change: impl FnOnce(&mut Command),
+    ) -> Daemon {
+        let mut command = match prefix {
+            [] => self.bare_worker_command(),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(binary(Binary::Worker)).current_dir(self.folder.path());
+                command
+            }
+        };
         command.arg("--config").arg(self.path(configuration));
+        change(&mut command);
         Daemon::start("worker", &mut command)
     }
 

@@ -18,6 +18,9 @@ struct Need {
 const NEEDS: &[Need] = &[
     Need { package: "git", is_there: || is_on_path("git") },
     Need { package: "postgresql", is_there: has_postgresql },
+    Need { package: "iproute2", is_there: || is_on_path("ip") },
+    Need { package: "iptables", is_there: || is_on_path("iptables") },
+    Need { package: "libfaketime", is_there: has_faketime },
     Need { package: "systemd", is_there: || is_on_path("systemd-analyze") },
 ];
 
@@ -66,6 +69,11 @@ fn no_cluster_of_its_own() -> anyhow::Result<()> {
 fn is_on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn has_faketime() -> bool {
+    let Ok(folders) = fs::read_dir("/usr/lib") else { return false };
+    folders.flatten().any(|folder| folder.path().join("faketime/libfaketimeMT.so.1").is_file())
 }
 
 fn has_postgresql() -> bool {

@@ -41,6 +41,9 @@ impl fmt::Display for Finding {
 }
 
 const SUPERVISOR_LOST: &str = "lost(supervisor)";
+const REBOOTED: &str = "lost(reboot)";
+/// The worker whose machine is switched off.
+const ON_MACHINE: &str = "w1";
 /// Exit code of a launcher whose command may have run, and nobody knows how it ended.
 const UNKNOWN_OUTCOME: i64 = 74;
 /// A launcher whose request the master could not store.
@@ -161,7 +164,7 @@ impl<'a> Judge<'a> {
             self.attempts(request, &commands);
             let last = commands.last().and_then(|command| command.outcome.as_deref());
             let expected = match last {
-                Some(SUPERVISOR_LOST) => UNKNOWN_OUTCOME,
+                Some(SUPERVISOR_LOST | REBOOTED) => UNKNOWN_OUTCOME,
                 Some(outcome) if has_exited(outcome) => i64::from(job.exit),
                 // Cancelled in the queue or while it ran; the reason is judged with the command.
                 Some(_) | None => code,
@@ -188,8 +191,9 @@ impl<'a> Judge<'a> {
     fn attempts(&mut self, request: &Request, commands: &[&Command]) {
         let may_repeat = request.name.starts_with(App::Repeated.name());
         let Some((_, earlier)) = commands.split_last() else { return };
-        let are_lost =
-            earlier.iter().all(|command| command.outcome.as_deref() == Some(SUPERVISOR_LOST));
+        let are_lost = earlier
+            .iter()
+            .all(|command| matches!(command.outcome.as_deref(), Some(SUPERVISOR_LOST | REBOOTED)));
         let is_allowed = earlier.is_empty() || (may_repeat && are_lost);
         if !is_allowed {
             self.find(Kind::Twice, format!("{} ran {} times", request.name, commands.len()));
@@ -210,12 +214,14 @@ impl<'a> Judge<'a> {
                 self.find(Kind::Wrong, what);
             }
         } else if outcome == SUPERVISOR_LOST {
-            if !self.evidence.killed.contains_key(id) {
+            // A supervisor that cannot write how its command ended is of no use.
+            if !self.evidence.killed.contains_key(id) && !self.was_rebooted(command) {
                 self.find(
                     Kind::Lost,
                     format!("command {id} of {name} is {outcome}, nobody killed it"),
                 );
             }
+        } else if outcome == REBOOTED && self.was_rebooted(command) {
         } else if outcome.starts_with("not_started(") && witness.is_none() {
             // Its shim was killed before it let the command run, or there was no room for it.
             if !self.evidence.had_full_disks && !self.evidence.killed.contains_key(id) {
@@ -227,6 +233,11 @@ impl<'a> Judge<'a> {
             self.find(Kind::Wrong, format!("command {id} of {name} is {outcome}, it says {end:?}"));
         }
         self.log(name, command, has_exited(outcome));
+    }
+
+    /// Says whether the machine it ran on was ever switched off.
+    fn was_rebooted(&self, command: &Command) -> bool {
+        self.evidence.reboots > 0 && command.worker == ON_MACHINE
     }
 
     fn log(&mut self, name: &str, command: &Command, is_whole: bool) {

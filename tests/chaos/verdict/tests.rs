@@ -36,6 +36,7 @@ fn command(id: &str, outcome: &str) -> Command {
     Command {
         id: id.to_owned(),
         request: 5,
+        worker: "w1".to_owned(),
         outcome: Some(outcome.to_owned()),
         ended_us: Some(1),
         log: Log { out: Came::Whole, err: Came::Whole, flaws: Vec::new() },
@@ -94,6 +95,20 @@ fn a_command_that_is_said_to_be_lost_needs_somebody_who_killed_it() {
     let mut evidence = lost(App::Kept);
     evidence.commands[0].outcome = Some("lost(forgotten)".to_owned());
     assert!(kinds(&evidence).contains(&Kind::Lost));
+}
+
+#[test]
+fn only_a_machine_that_was_switched_off_loses_commands_by_that() {
+    for outcome in ["lost(reboot)", "lost(supervisor)"] {
+        let mut evidence = lost(App::Kept);
+        evidence.killed.clear();
+        evidence.commands[0].outcome = Some(outcome.to_owned());
+        assert!(kinds(&evidence).contains(&Kind::Lost), "{outcome}");
+        evidence.reboots = 1;
+        assert_eq!(kinds(&evidence), [], "{outcome}");
+        evidence.commands[0].worker = "w2".to_owned();
+        assert!(kinds(&evidence).contains(&Kind::Lost), "{outcome}");
+    }
 }
 
 #[test]
