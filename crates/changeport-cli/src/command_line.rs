@@ -13,9 +13,12 @@ use crate::{OWN_NAME, exit};
 const ENVIRONMENT: &str = "\
 CHANGEPORT_MASTER says where the master is (default: unix:/run/yardmaster/change.sock),
 CHANGEPORT_TOKEN_FILE holds a token for masters that are called over TCP,
-CHANGEPORT_ENV names more variables to offer to an app, separated by commas,
+CHANGEPORT_ENV=NAME,PREFIX*,… sends more variables along without being asked,
 CHANGEPORT_WAIT=no|TIME limits the wait for a start, CHANGEPORT_QUIET=1 silences all but errors,
-CHANGEPORT_STATUS=FILE gets a JSON object that says whose the exit code is.";
+CHANGEPORT_STATUS=FILE gets a JSON object that says whose the exit code is.
+
+An app gets the variables that its administrator lists. DISPLAY, XAUTHORITY, LANG, LANGUAGE, LC_*,
+TERM, TZ, COLORTERM and NO_COLOR go to the master with every launch, others when it asks for them.";
 
 /// Calls programs that a Yardmaster master runs on its workers.
 #[derive(Debug, Parser)]

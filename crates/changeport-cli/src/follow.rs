@@ -45,11 +45,13 @@ impl From<proto::DecodeError> for Stop {
 pub(crate) struct Run<'a> {
     settings: &'a Settings,
     speaker: &'a mut Speaker,
-    launch: &'a Launch,
+    launch: Launch,
     signals: Signals,
     presses: Presses,
     printer: Printer,
     began: Instant,
+    /// The master has asked for more of the environment and got it.
+    has_sent_more: bool,
     /// The request, once it was accepted.
     request: Option<String>,
     /// The launch may have reached a master.
@@ -69,7 +71,7 @@ impl<'a> Run<'a> {
     pub(crate) fn new(
         settings: &'a Settings,
         speaker: &'a mut Speaker,
-        launch: &'a Launch,
+        launch: Launch,
         signals: Signals,
     ) -> Self {
         let own_words =
@@ -82,6 +84,7 @@ impl<'a> Run<'a> {
             presses: Presses::default(),
             printer: Printer::new(own_words),
             began: Instant::now(),
+            has_sent_more: false,
             request: None,
             was_sent: false,
             stage: Stage::Queued,
@@ -162,7 +165,7 @@ impl<'a> Run<'a> {
                 Connection::open_within(patience, address, &follow)
             }
             None => {
-                let opened = Connection::open_within(patience, address, self.launch);
+                let opened = Connection::open_within(patience, address, &self.launch);
                 self.was_sent |= !matches!(opened, Err(Trouble::Unreachable(_)));
                 opened
             }

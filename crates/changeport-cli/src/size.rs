@@ -57,7 +57,8 @@ mod tests {
 
     fn launch(args: Vec<Bytes>, env: Vec<Variable>) -> Launch {
         let (launch_id, app, host) = ("id".to_owned(), "hello".to_owned(), "host".to_owned());
-        Launch { launch_id, app, args, env, cwd: Bytes::default(), host, wait: Wait::Follow }
+        let (offered, cwd, wait) = (Vec::new(), Bytes::default(), Wait::Follow);
+        Launch { launch_id, app, args, env, offered, cwd, host, wait }
     }
 
     fn refusal(args: Vec<Bytes>, env: Vec<Variable>) -> String {

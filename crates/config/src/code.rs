@@ -73,6 +73,10 @@ codes! {
     Unreadable = "E0502", "unreadable file",
         "A file the configuration names cannot be read, or can be read by others although it \
          holds a secret.";
+    DeniedVariable = "E0504", "variable that never passes",
+        "By this variable a caller would decide what programs load or run as the user of the \
+         worker, so it does not pass from a caller to an app, whatever the app's `env` says. A \
+         step's own `env` and the `env` of `worker.toml` are yours and may set it.";
     SecretInAddress = "W0503", "password in an address",
         "The configuration is stored with every revision, and the address of a repository is part \
          of plans and of git's command line. A password does not belong there: use ssh with a key, \

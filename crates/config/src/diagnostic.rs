@@ -77,7 +77,8 @@ impl Diagnostic {
             | Code::BadTemplate
             | Code::TemplateInScript
             | Code::Insecure
-            | Code::Unreadable => Severity::Error,
+            | Code::Unreadable
+            | Code::DeniedVariable => Severity::Error,
         }
     }
 }

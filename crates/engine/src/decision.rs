@@ -7,6 +7,7 @@ use crate::event::Ticket;
 use crate::id::{ChangeId, RequestId, RequestName};
 use crate::row::Write;
 use crate::step::Program;
+use crate::variable::Pattern;
 
 /// The consequence of one event. The writes are committed before any action is performed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -57,6 +58,9 @@ pub struct StartOrder {
 pub enum Answer {
     Accepted(Accepted),
     Refused(Refusal),
+    /// The app wants more of the caller's environment than the client looked for. Nothing was
+    /// taken: the launch is to come again.
+    EnvWanted(Vec<Pattern>),
     /// The polled heads and changes are committed.
     Polled,
     Stopped(Stopped),

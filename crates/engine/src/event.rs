@@ -7,6 +7,7 @@ use config::{Name, Value};
 
 use crate::id::RequestId;
 use crate::row::User;
+use crate::variable::Offered;
 
 /// Names the place where an answer is waited for; drawn by the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +101,8 @@ pub struct LaunchOffer {
     pub app: Name,
     pub args: Vec<Vec<u8>>,
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How the client chose these variables.
+    pub offered: Offered,
     pub cwd: Vec<u8>,
     pub host: String,
     pub user: User,

@@ -11,6 +11,7 @@ use crate::id::{ChangeId, RequestName};
 use crate::row::{Change, Launch, OnDisconnect, SourceHeads, SubmissionKey};
 use crate::schedule::NewRequest;
 use crate::time::Now;
+use crate::variable::Pattern;
 use crate::volatile::Deadline;
 
 /// The engine answers repeated submissions itself for this long; the store knows older ones.
@@ -24,6 +25,18 @@ struct Made {
     change: ChangeId,
     requests: Vec<RequestName>,
     schedulers: Vec<String>,
+}
+
+/// Why a submission led to nothing.
+enum NotMade {
+    Refused(Refusal),
+    EnvWanted(Vec<Pattern>),
+}
+
+impl From<Refusal> for NotMade {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 impl Engine {
@@ -40,7 +53,8 @@ impl Engine {
         };
         match made {
             Ok(made) => self.accept(now, ticket, SubmissionId { principal, key, body }, made),
-            Err(refusal) => self.refuse(ticket, refusal),
+            Err(NotMade::Refused(refusal)) => self.refuse(ticket, refusal),
+            Err(NotMade::EnvWanted(patterns)) => self.answer(ticket, Answer::EnvWanted(patterns)),
         }
     }
 
@@ -60,18 +74,23 @@ impl Engine {
         self.answer(ticket, Answer::Accepted(Accepted { change, requests, schedulers }));
     }
 
-    fn launch(&mut self, now: Now, principal: &str, offer: LaunchOffer) -> Result<Made, Refusal> {
+    fn launch(&mut self, now: Now, principal: &str, offer: LaunchOffer) -> Result<Made, NotMade> {
         let settings = self.settings.clone();
         let app = settings.apps.get(&offer.app).ok_or_else(|| unknown_app(&offer.app))?;
         if offer.wait == LaunchWait::StartNow && !self.can_start_now(&app.builder) {
-            return Err(would_queue(&offer.app));
+            return Err(would_queue(&offer.app).into());
+        }
+        let missing = app.env_missing(&offer.offered);
+        if !missing.is_empty() {
+            return Err(NotMade::EnvWanted(missing));
         }
         let on_disconnect = match offer.wait {
             LaunchWait::Detach => OnDisconnect::Keep,
             LaunchWait::Follow | LaunchWait::StartNow => app.on_disconnect,
         };
         let label = offer.app.clone();
-        let env = offer.env.into_iter().filter(|(name, _)| app.allows_variable(name)).collect();
+        let env = offer.env.into_iter();
+        let env = env.filter(|(name, value)| app.allows_variable(name, value)).collect();
         let launch = Launch {
             app: offer.app,
             args: offer.args,
@@ -109,7 +128,7 @@ impl Engine {
         now: Now,
         principal: &str,
         new: NewChange,
-    ) -> Result<Made, Refusal> {
+    ) -> Result<Made, NotMade> {
         let change = self.add_change(now, principal, new, now.wall_us, None)?;
         let (requests, schedulers) = self.schedule(now, change);
         Ok(Made { change, requests, schedulers })

@@ -35,6 +35,7 @@ mod stop;
 mod subject;
 mod table;
 mod time;
+pub mod variable;
 mod volatile;
 mod why;
 mod workers;

@@ -8,6 +8,7 @@ use crate::reference;
 use crate::row::OnDisconnect;
 use crate::scheduler::Scheduler;
 use crate::step::{Repository, Step};
+use crate::variable::{self, Offered, Pattern};
 
 /// Everything the engine knows from the configuration.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,19 +47,21 @@ pub struct Builder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct App {
     pub builder: Name,
-    /// Names, or prefixes that end in `*`, of variables the caller may pass.
-    pub env: Vec<String>,
+    /// Variables of the caller that the app wants.
+    pub env: Vec<Pattern>,
     pub on_disconnect: OnDisconnect,
     pub summary: String,
 }
 
 impl App {
     /// Says whether the caller may pass the variable.
-    pub fn allows_variable(&self, name: &[u8]) -> bool {
-        self.env.iter().any(|allowed| match allowed.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix.as_bytes()),
-            None => name == allowed.as_bytes(),
-        })
+    pub fn allows_variable(&self, name: &[u8], value: &[u8]) -> bool {
+        variable::passes(&self.env, name, value)
+    }
+
+    /// Returns what it wants of the caller's environment and the client did not look for.
+    pub(crate) fn env_missing(&self, offered: &Offered) -> Vec<Pattern> {
+        variable::missing(&self.env, offered)
     }
 }
 
@@ -122,18 +125,32 @@ fn max_builds(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Option<u3
     Some(count.map(|count| count.value))
 }
 
-/// Reads names of variables, or prefixes that end in `*`.
-fn passed_variables(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Vec<String>> {
-    let patterns: Vec<Spanned<String>> = fields.or("env", Vec::new(), cx)?;
-    for pattern in &patterns {
-        let name = pattern.value.strip_suffix('*').unwrap_or(&pattern.value);
-        if pattern.value.is_empty() || name.contains(['=', '*']) {
-            let message = format!("`{}` is not the name of a variable", pattern.value);
-            let problem = Diagnostic::new(Code::OutOfRange, pattern.span, message);
+/// Reads names of variables, or how they begin.
+fn passed_variables(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Vec<Pattern>> {
+    let texts: Vec<Spanned<String>> = fields.or("env", Vec::new(), cx)?;
+    let patterns: Vec<Option<Pattern>> =
+        texts.iter().map(|text| passed_variable(text, cx)).collect();
+    patterns.into_iter().collect()
+}
+
+fn passed_variable(text: &Spanned<String>, cx: &mut Context<'_>) -> Option<Pattern> {
+    let pattern = Pattern::parse(&text.value);
+    match &pattern {
+        None => {
+            let message = format!("`{}` is not the name of a variable", text.value);
+            let problem = Diagnostic::new(Code::OutOfRange, text.span, message);
             cx.report(problem.help("write a name, or how names begin: \"DISPLAY\", \"LC_*\""));
         }
+        Some(denied) if denied.is_denied() => {
+            let message = format!("`{}` never passes from a caller to an app", text.value);
+            let problem = Diagnostic::new(Code::DeniedVariable, text.span, message);
+            cx.report(problem.help(
+                "a value that you choose yourself belongs to the step: env = { NAME = \"value\" }",
+            ));
+        }
+        Some(_) => {}
     }
-    Some(patterns.into_iter().map(|pattern| pattern.value).collect())
+    pattern
 }
 
 impl Decode for Builder {

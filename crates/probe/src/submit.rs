@@ -68,6 +68,7 @@ pub(crate) fn launches(app: &str, args: &[Bytes], count: usize) -> anyhow::Resul
             app: app.to_owned(),
             args: args.to_vec(),
             env: Vec::new(),
+            offered: Vec::new(),
             cwd: Bytes::from("/"),
             host: "probe".to_owned(),
             wait: Wait::Detach,

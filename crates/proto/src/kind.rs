@@ -44,6 +44,7 @@ kinds! {
     CANCEL = 67, "cancel";
     CANCELLED = 68, "cancelled";
     LEAVE = 69, "leave";
+    ENV_WANTED = 70, "env_wanted";
 
     BUILDS_WANTED = 80, "builds_wanted";
     BUILDS = 81, "builds";

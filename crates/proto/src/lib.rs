@@ -9,6 +9,7 @@
 mod bytes;
 #[cfg(feature = "tokio")]
 pub mod codec;
+pub mod feature;
 mod frame;
 pub mod kind;
 pub mod limits;

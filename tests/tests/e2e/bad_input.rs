@@ -101,6 +101,7 @@ fn launch(args: Vec<Bytes>, env: Vec<Variable>) -> Launch {
         app: "echo".to_owned(),
         args,
         env,
+        offered: vec![Bytes::from("*")],
         cwd: Bytes::default(),
         host: "host".to_owned(),
         wait: Wait::Detach,

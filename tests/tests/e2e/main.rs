@@ -4,6 +4,7 @@ mod administrator;
 mod bad_input;
 mod client;
 mod database;
+mod environment;
 mod flood;
 mod full_disk;
 mod git_poll;

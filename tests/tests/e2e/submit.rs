@@ -22,6 +22,7 @@ fn launch(id: &str) -> Vec<u8> {
         app: "hello".to_owned(),
         args: Vec::new(),
         env: Vec::new(),
+        offered: Vec::new(),
         cwd: Bytes::from("/"),
         host: "here".to_owned(),
         wait: Wait::Detach,

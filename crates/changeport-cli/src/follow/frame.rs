@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use proto::message::launch::{Accepted, Cancelled, Ended, Follow, Output, Progress, Stage, Wait};
+use proto::message::launch::{
+    Accepted, Cancelled, Ended, EnvWanted, Follow, Output, Progress, Stage, Wait,
+};
 use proto::{Frame, Message as _};
 
 use super::leave::Why;
@@ -11,6 +13,7 @@ use crate::connection::Connection;
 use crate::exit;
 use crate::notice::Complaint;
 use crate::status_file::{Ending, Origin};
+use crate::{environment, size};
 
 impl Run<'_> {
     /// Acts on a message. An ending means: go now.
@@ -21,6 +24,7 @@ impl Run<'_> {
     ) -> Result<Option<Ending>, Stop> {
         match frame.kind {
             Accepted::KIND => return self.accepted(&frame.open()?, connection),
+            EnvWanted::KIND => self.env_wanted(frame.open()?, connection)?,
             Progress::KIND => self.progress(&frame.open()?),
             Output::KIND => self.output(&frame.open()?)?,
             Ended::KIND => return Ok(Some(self.ended(frame.open()?))),
@@ -46,6 +50,20 @@ impl Run<'_> {
         let position = self.printer.position();
         connection.send(&Follow { request: request.clone(), position })?;
         Ok(None)
+    }
+
+    /// Sends the launch again with what the app wants of the environment, once: the same launch,
+    /// of which nothing was taken yet.
+    fn env_wanted(&mut self, wanted: EnvWanted, connection: &mut Connection) -> Result<(), Stop> {
+        if std::mem::replace(&mut self.has_sent_more, true) {
+            let what = "the app wants other variables than a moment ago";
+            let next = "its configuration has just changed: try again";
+            return Err(Stop::Complaint(Complaint::new(exit::NEVER_RAN, what, next)));
+        }
+        self.launch.offered.extend(wanted.patterns);
+        environment::fill(&mut self.launch);
+        size::check(&self.launch).map_err(Stop::Complaint)?;
+        Ok(connection.send(&self.launch)?)
     }
 
     fn progress(&mut self, progress: &Progress) {

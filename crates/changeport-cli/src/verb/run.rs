@@ -39,8 +39,9 @@ pub(crate) fn launch_with(
         Ok(ready) => ready,
         Err(complaint) => return refuse(status_file, &mut speaker, &complaint),
     };
-    let ending = Run::new(settings, &mut speaker, &launch, signals).follow();
-    if launch.wait == Wait::Detach
+    let wait = launch.wait;
+    let ending = Run::new(settings, &mut speaker, launch, signals).follow();
+    if wait == Wait::Detach
         && let (0, Some(request)) = (ending.exit_code, &ending.request)
         && let Err(error) = writeln!(std::io::stdout(), "{request}")
     {
@@ -66,11 +67,12 @@ fn prepare(
         let next = "names of apps are letters, digits, `.`, `_` and `-`, at most 64";
         return Err(Complaint::new(exit::UNKNOWN_APP, what, next));
     }
-    let launch = Launch {
+    let mut launch = Launch {
         launch_id: launch_id::draw().map_err(|error| bug(format!("draw a launch id: {error}")))?,
         app: app.to_owned(),
         args: arguments.map(|argument| Bytes(argument.into_vec())).collect(),
-        env: environment::offered(),
+        env: Vec::new(),
+        offered: environment::usual(),
         cwd: Bytes(std::env::current_dir().unwrap_or_default().into_os_string().into_vec()),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         wait: match settings.patience {
@@ -79,6 +81,7 @@ fn prepare(
             Patience::Detach => Wait::Detach,
         },
     };
+    environment::fill(&mut launch);
     size::check(&launch)?;
     Ok(launch)
 }

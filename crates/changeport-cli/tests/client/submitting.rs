@@ -2,11 +2,12 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
 
 use proto::Bytes;
-use proto::message::launch::{Launch, Wait};
+use proto::message::launch::{EnvWanted, Follow, Launch, Position, Wait};
 
-use crate::master::Yard;
+use crate::master::{Yard, accepted, follow};
 use crate::process::{finish, start};
 
 #[test]
@@ -49,26 +50,132 @@ fn the_directory_the_host_and_a_fresh_id_go_along() {
 fn only_variables_that_an_app_may_want_are_offered() {
     let yard = Yard::new();
     let mut hello = yard.launcher("hello");
-    let variables: [(&str, &[u8]); 7] = [
+    let variables: [(&str, &[u8]); 9] = [
         ("DISPLAY", b":1"),
         ("LC_ALL", b"\xff"),
         ("TERM", b"dumb"),
         ("SECRET", b"s"),
         ("PATH", b"/bin"),
         ("LICENCE", b"l"),
-        ("CHANGEPORT_ENV", b"LICENCE, OTHER"),
+        ("SITE_ROOT", b"/"),
+        ("SITE", b"not this"),
+        ("CHANGEPORT_ENV", b"LICENCE, OTHER,,SITE_*,"),
     ];
     hello.envs(variables.map(|(name, value)| (name, OsStr::from_bytes(value))));
     let client = start(&mut hello);
     let (mut call, launch) = yard.accept_launch();
     call.ended(0);
     client.finish();
-    let mut offered: Vec<(Vec<u8>, Vec<u8>)> =
-        launch.env.into_iter().map(|variable| (variable.name.0, variable.value.0)).collect();
-    offered.sort();
-    let expected: [(&[u8], &[u8]); 4] =
-        [(b"DISPLAY", b":1"), (b"LC_ALL", b"\xff"), (b"LICENCE", b"l"), (b"TERM", b"dumb")];
-    assert_eq!(offered, expected.map(|(name, value)| (name.to_vec(), value.to_vec())));
+    let expected: [(&[u8], &[u8]); 5] = [
+        (b"DISPLAY", b":1"),
+        (b"LC_ALL", b"\xff"),
+        (b"LICENCE", b"l"),
+        (b"SITE_ROOT", b"/"),
+        (b"TERM", b"dumb"),
+    ];
+    assert_eq!(sent(&launch), expected.map(|(name, value)| (name.to_vec(), value.to_vec())));
+    for pattern in ["DISPLAY", "LC_*", "LICENCE", "OTHER", "SITE_*"] {
+        assert!(launch.offered.contains(&pattern.into()), "{pattern}: {:?}", launch.offered);
+    }
+    assert!(!launch.offered.contains(&Bytes::default()), "{:?}", launch.offered);
+}
+
+/// Returns the variables of a launch, sorted.
+fn sent(launch: &Launch) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let pairs = launch.env.iter().map(|v| (v.name.0.clone(), v.value.0.clone()));
+    let mut variables: Vec<_> = pairs.collect();
+    variables.sort();
+    variables
+}
+
+fn names(launch: &Launch) -> Vec<String> {
+    let lossy = |(name, _): (Vec<u8>, Vec<u8>)| String::from_utf8_lossy(&name).into_owned();
+    sent(launch).into_iter().map(lossy).collect()
+}
+
+fn wanted(patterns: &[&str]) -> EnvWanted {
+    EnvWanted { patterns: patterns.iter().map(|pattern| (*pattern).into()).collect() }
+}
+
+/// A launcher with variables nobody wants, some that are wanted, and some of odd names.
+fn with_variables(yard: &Yard) -> Command {
+    let mut hello = yard.launcher("hello");
+    hello.env("TERM", "dumb").env("SECRET", "s").env("LICENCE", "l").env("SITE_ROOT", "/");
+    hello.env("", "nothing");
+    hello
+}
+
+#[test]
+fn what_an_app_wants_is_sent_when_the_master_asks_and_nothing_else_leaves() {
+    let yard = Yard::new();
+    let client = start(&mut with_variables(&yard));
+    let mut call = yard.welcome();
+    let first: Launch = call.receive();
+    assert_eq!(names(&first), ["TERM"]);
+    call.send(&wanted(&["LICENCE", "SITE_*", "ABSENT"]));
+    let second: Launch = call.receive();
+    assert_eq!(names(&second), ["LICENCE", "SITE_ROOT", "TERM"]);
+    let offered = [&first.offered[..], &wanted(&["LICENCE", "SITE_*", "ABSENT"]).patterns].concat();
+    let env = second.env.clone();
+    assert_eq!(second, Launch { env, offered, ..first }, "the same launch");
+    call.send(&accepted());
+    assert_eq!(call.receive::<Follow>(), follow(Position::default()));
+    call.ended(3);
+    let finished = client.finish();
+    assert_eq!((finished.code(), finished.err()), (Some(3), String::new()));
+}
+
+#[test]
+fn what_was_sent_on_demand_is_sent_at_once_over_the_next_connection() {
+    let mut yard = Yard::new();
+    let client = start(&mut with_variables(&yard));
+    let mut call = yard.welcome();
+    let _first: Launch = call.receive();
+    call.send(&wanted(&["*"]));
+    let second: Launch = call.receive();
+    assert!(names(&second).contains(&"SECRET".to_owned()), "the app wants everything");
+    assert!(!names(&second).contains(&String::new()), "no program can have it");
+    yard.kill_master();
+    drop(call);
+    yard.start_master();
+    let (mut call, third) = yard.accept_launch();
+    assert_eq!(third, second);
+    call.ended(0);
+    assert_eq!(client.finish().code(), Some(0));
+}
+
+#[test]
+fn a_master_that_asks_on_and_on_is_left() {
+    let yard = Yard::new();
+    let client = start(&mut with_variables(&yard));
+    let mut call = yard.welcome();
+    let _first: Launch = call.receive();
+    call.send(&wanted(&["LICENCE"]));
+    let _second: Launch = call.receive();
+    call.send(&wanted(&["SECRET"]));
+    call.hung_up();
+    let finished = client.finish();
+    assert_eq!(finished.code(), Some(75), "nothing was accepted: {finished:?}");
+    let said = "hello: the app wants other variables than a moment ago; \
+                its configuration has just changed: try again\n";
+    assert_eq!(finished.err(), said);
+}
+
+#[test]
+fn an_environment_that_is_too_large_is_refused_when_it_is_asked_for() {
+    let yard = Yard::new();
+    let client = start(
+        with_variables(&yard)
+            .env("LARGE", "x".repeat(131_000))
+            .envs((0..4).map(|at| (format!("MORE{at}"), "y".repeat(131_000)))),
+    );
+    let mut call = yard.welcome();
+    let _first: Launch = call.receive();
+    call.send(&wanted(&["*"]));
+    call.hung_up();
+    let finished = client.finish();
+    assert_eq!(finished.code(), Some(64), "{finished:?}");
+    assert!(finished.err().contains("are over the limit of 524288"), "{finished:?}");
 }
 
 #[test]
@@ -90,7 +197,7 @@ fn a_detached_launch_prints_its_id_and_leaves() {
         let client = start(&mut yard.changeport(arguments));
         let mut call = yard.welcome();
         assert_eq!(call.receive::<Launch>().wait, Wait::Detach);
-        call.send(&crate::master::accepted());
+        call.send(&accepted());
         let finished = client.finish();
         assert_eq!((finished.code(), finished.out().as_str()), (Some(0), "hello#1\n"));
         call.hung_up();

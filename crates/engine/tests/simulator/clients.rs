@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::row::{RequestState, SubmissionKey, User};
+use engine::variable::{Offered, Pattern};
 use engine::{
     Accepted, Answer, BuildResult, Engine, Event, LaunchOffer, LaunchWait, NewChange, Offer,
     PolledChange, RequestId, RequestName, StopScope, Stopped, Submission, Ticket, repeat,
@@ -41,6 +42,10 @@ pub(crate) struct Clients {
     pub(crate) following: BTreeMap<RequestId, bool>,
     /// Followers who lost the master.
     pub(crate) cut_off: BTreeSet<RequestId>,
+}
+
+fn offered(patterns: &[&str]) -> Offered {
+    Offered::By(patterns.iter().map(|pattern| pattern.as_bytes().to_vec()).collect())
 }
 
 impl Clients {
@@ -96,6 +101,12 @@ impl Clients {
                 app: named(rng.pick(&APPS).copied().unwrap_or_default()),
                 args: vec![serial.clone().into_bytes()],
                 env: vec![(b"DISPLAY".to_vec(), b":1".to_vec()), (b"HOME".to_vec(), Vec::new())],
+                // Now and then a client has not looked for what the app wants.
+                offered: offered(if self.next_serial.is_multiple_of(5) {
+                    &[]
+                } else {
+                    &["DISPLAY"]
+                }),
                 cwd: b"/".to_vec(),
                 host: "host".to_owned(),
                 user: User::default(),
@@ -169,6 +180,16 @@ impl Clients {
                     _ => false,
                 };
                 assert!(is_right, "{submission:?} was refused: {refusal:?}");
+            }
+            (Asked::Submission(mut submission), Answer::EnvWanted(patterns)) => {
+                assert_eq!(known(&submission, database), None, "nothing was taken");
+                let Offer::Launch(launch) = &mut submission.offer else {
+                    panic!("a change has no environment: {submission:?}");
+                };
+                let wanted: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
+                assert_eq!((&launch.offered, &wanted[..]), (&offered(&[]), &["DISPLAY"][..]));
+                launch.offered = offered(&wanted);
+                self.unanswered.push(*submission);
             }
             (Asked::Poll(heads), Answer::Polled) => {
                 let stored = database.heads.get(POLLED).map(|row| &row.heads);

@@ -13,6 +13,7 @@ use engine::row::OnDisconnect;
 use engine::scheduler::{AnyBranch, Scheduler, SchedulerKind, SingleBranch};
 use engine::settings::{App, Builder, Settings, WorkerGroup};
 use engine::step::{CommandStep, Step, StepKind};
+use engine::variable::Pattern;
 
 /// The source that polls.
 pub(crate) const POLLED: &str = "git";
@@ -96,7 +97,7 @@ pub(crate) fn settings() -> Arc<Settings> {
     ];
     let app = |builder: &str, on_disconnect| App {
         builder: named(builder),
-        env: vec!["DISPLAY".to_owned()],
+        env: Pattern::parse("DISPLAY").into_iter().collect(),
         on_disconnect,
         summary: String::new(),
     };

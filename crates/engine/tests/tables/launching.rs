@@ -1,7 +1,10 @@
 //! Calls of apps: acceptance, repetition, and callers who leave.
 
 use attempt::{Outcome, StopOrder};
-use engine::{BuildResult, Departure, Event, LaunchWait, NewChange, Offer, Submission};
+use engine::variable::Offered;
+use engine::{
+    Answer, BuildResult, Departure, Event, LaunchOffer, LaunchWait, NewChange, Offer, Submission,
+};
 
 use crate::yard::{ANN, End, SECOND, Yard, accepted, launch, refused};
 
@@ -162,6 +165,65 @@ fn arguments_pass_as_they_are_and_variables_as_the_app_allows() {
     yard.launch("tool");
     let order = &yard.machine("w1").starts[0];
     assert_eq!(order.argv, [b"tool".to_vec(), b"a b".to_vec(), vec![0xff]]);
+    assert_eq!(order.env, [(b"DISPLAY".to_vec(), b":1".to_vec())]);
+}
+
+fn offer(app: &str, wait: LaunchWait, patterns: &[&str]) -> Submission {
+    let patterns = patterns.iter().map(|pattern| pattern.as_bytes().to_vec()).collect();
+    let launch = LaunchOffer { offered: Offered::By(patterns), ..launch(app, wait) };
+    Submission {
+        principal: ANN.to_owned(),
+        key: "k1".to_owned(),
+        body: 5,
+        offer: Offer::Launch(launch),
+    }
+}
+
+fn wanted(answer: Answer) -> Vec<String> {
+    let Answer::EnvWanted(patterns) = answer else { panic!("nothing more is wanted: {answer:?}") };
+    patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect()
+}
+
+#[test]
+fn a_client_that_did_not_look_for_a_variable_is_asked_and_nothing_is_taken() {
+    let mut yard = Yard::new(APPS);
+    let before = yard.engine.durable().rows();
+    let follow = LaunchWait::Follow;
+    for restarts in [false, true] {
+        if restarts {
+            yard.restart();
+        }
+        assert_eq!(wanted(yard.submit(offer("tool", follow, &["TERM"]))), ["DISPLAY", "LC_*"]);
+        assert_eq!(wanted(yard.submit(offer("tool", follow, &["LC_*", "DISP"]))), ["DISPLAY"]);
+        assert_eq!(yard.engine.durable().rows(), before);
+    }
+    let all = || offer("tool", follow, &["TERM", "DISPLAY", "LC_*"]);
+    let first = accepted(yard.submit(all()));
+    for restarts in [false, true] {
+        if restarts {
+            yard.restart();
+        }
+        assert_eq!(accepted(yard.submit(all())), first, "the same launch, not asked again");
+        let repeated = yard.submit(offer("tool", follow, &[]));
+        assert_eq!(accepted(repeated), first, "what was taken is not asked about");
+    }
+    assert_eq!(yard.names(), ["tool#1"]);
+}
+
+#[test]
+fn nobody_is_asked_for_the_environment_of_what_is_refused_or_wants_none() {
+    let mut yard = Yard::new(APPS);
+    assert_eq!(refused(yard.submit(offer("toool", LaunchWait::Follow, &[]))), "unknown_app");
+    assert_eq!(refused(yard.submit(offer("tool", LaunchWait::StartNow, &[]))), "would_queue");
+    accepted(yard.submit(offer("kept", LaunchWait::Follow, &[])));
+}
+
+#[test]
+fn what_decides_what_a_command_runs_is_not_the_callers_to_say() {
+    let mut yard = Yard::new(&APPS.replace("[\"DISPLAY\", \"LC_*\"]", "[\"*\"]"));
+    yard.attach("w1", 1);
+    accepted(yard.submit(offer("tool", LaunchWait::Follow, &["*"])));
+    let order = &yard.machine("w1").starts[0];
     assert_eq!(order.env, [(b"DISPLAY".to_vec(), b":1".to_vec())]);
 }
 

@@ -10,6 +10,7 @@ use config::{Context, Decode as _, Entry, Fields, Name, Node, NodeKind, SourceFi
 use engine::row::{Build, Request, RequestState, StepState, SubmissionKey, User};
 use engine::scheduler::Scheduler;
 use engine::settings::{App, Builder, Settings, WorkerGroup};
+use engine::variable::Offered;
 use engine::{
     Accepted, Action, Answer, BuildId, BuildResult, Directive, Engine, Event, Identity,
     LaunchOffer, LaunchWait, NewChange, Now, Offer, RequestId, Rows, Standing, StartOrder,
@@ -377,6 +378,7 @@ pub(crate) fn launch(app: &str, wait: LaunchWait) -> LaunchOffer {
         app: named(app),
         args: vec![b"a b".to_vec(), vec![0xff]],
         env: vec![(b"DISPLAY".to_vec(), b":1".to_vec()), (b"LD_PRELOAD".to_vec(), b"x".to_vec())],
+        offered: Offered::Somehow,
         cwd: b"/home/ann".to_vec(),
         host: "cae01".to_owned(),
         user: User { name: "ann".to_owned(), uid: Some(1000), ..User::default() },

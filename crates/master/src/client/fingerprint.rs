@@ -8,8 +8,10 @@ use proto::message::command::Variable;
 use proto::message::launch::{Launch, SendChange};
 
 /// Returns the fingerprint of all that a launch says.
+///
+/// How its variables were chosen says nothing about it, and was not there before.
 pub(super) fn of_launch(launch: &Launch) -> u64 {
-    let Launch { launch_id: _, app, args, env, cwd, host, wait } = launch;
+    let Launch { launch_id: _, app, args, env, offered: _, cwd, host, wait } = launch;
     let mut print = Fingerprint::new();
     print.text(app);
     print.list(args, Fingerprint::exact);
@@ -114,6 +116,7 @@ mod tests {
             app: "hello".into(),
             args: vec!["a".into(), "b".into()],
             env: vec![variable("LANG", "C")],
+            offered: Vec::new(),
             cwd: "/home/ann".into(),
             host: "cae01".into(),
             wait: Wait::Follow,
@@ -128,6 +131,7 @@ mod tests {
             of_launch(&launch)
         };
         assert_eq!(with(|launch| launch.launch_id = "two".into()), of_launch(&launch()));
+        assert_eq!(with(|launch| launch.offered = vec!["LANG".into()]), of_launch(&launch()));
         let different = [
             of_launch(&launch()),
             with(|launch| launch.app = "hullo".into()),

@@ -59,7 +59,7 @@ pub(super) async fn cancel(
         Answer::Refused(refused) => {
             return Ok(Err(refusal(refused.code, &refused.message, &refused.hint)));
         }
-        Answer::Accepted(_) | Answer::Polled => Stage::Unknown,
+        Answer::Accepted(_) | Answer::EnvWanted(_) | Answer::Polled => Stage::Unknown,
     };
     Ok(Ok(Cancelled { request: name.to_string(), stage }))
 }

@@ -75,7 +75,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     let mut frames = FramedRead::new(read, FrameCodec::before_auth());
     let mut out = Out { write };
     let handshake = handshake(&mut frames, &mut out, caller, &door, parts);
-    let principal = timeout(Duration::from_millis(limits::HANDSHAKE_MS), handshake)
+    let (principal, features) = timeout(Duration::from_millis(limits::HANDSHAKE_MS), handshake)
         .await
         .map_err(|_late| anyhow!("no handshake within {} ms", limits::HANDSHAKE_MS))??;
     drop(permit);
@@ -86,7 +86,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     };
     let submissions = VecDeque::new();
     let (user, follower) = (OnceCell::new(), None);
-    let mut session = Session { parts, door, principal, user, authority, follower, submissions };
+    let mut session =
+        Session { parts, door, principal, features, user, authority, follower, submissions };
     let outcome = session.serve(&mut frames, &mut out).await;
     if let Some(follower) = session.follower.take() {
         follower.leave(parts, way.departure()).await;
@@ -100,7 +101,7 @@ async fn handshake<S: AsyncRead + AsyncWrite>(
     caller: Caller,
     door: &Door,
     parts: &ListenerParts,
-) -> anyhow::Result<Principal> {
+) -> anyhow::Result<(Principal, u64)> {
     let Some(frame) = frames.next().await else { bail!("the client closed the connection") };
     let hello: Hello = frame?.open()?;
     match judge(&hello, caller, door, parts) {
@@ -114,7 +115,7 @@ async fn handshake<S: AsyncRead + AsyncWrite>(
                 principal: principal.name.clone(),
             };
             out.send(&welcome).await?;
-            Ok(principal)
+            Ok((principal, hello.features))
         }
         Err(refusal) => {
             out.send(&refusal).await?;
@@ -186,6 +187,14 @@ impl<S: AsyncWrite> Out<S> {
             Err(refusal) => self.send(&refusal).await,
         }
     }
+
+    async fn send_verdict(&mut self, verdict: &Verdict) -> anyhow::Result<()> {
+        match verdict {
+            Verdict::Accepted(accepted) => self.send(accepted).await,
+            Verdict::EnvWanted(wanted) => self.send(wanted).await,
+            Verdict::Refused(refusal) => self.send(refusal).await,
+        }
+    }
 }
 
 pub(super) struct Session<'a> {
@@ -193,6 +202,8 @@ pub(super) struct Session<'a> {
     pub(super) door: Door,
     pub(super) principal: Principal,
     user: OnceCell<User>,
+    /// What the client understands beyond the version.
+    pub(super) features: u64,
     pub(super) authority: Authority,
     follower: Option<Follower>,
     /// Not yet answered, in their order.
@@ -228,7 +239,7 @@ impl Session<'_> {
             match next {
                 Next::Verdict(verdict) => {
                     self.submissions.pop_front();
-                    out.send_either(verdict?).await?;
+                    out.send_verdict(&verdict?).await?;
                 }
                 Next::Frame(None) => return self.settle(out).await,
                 Next::Frame(Some(frame)) => self.frame(&frame?, out).await?,
@@ -260,7 +271,7 @@ impl Session<'_> {
     /// Answers every submission that waits for its commit.
     async fn settle<S: AsyncWrite>(&mut self, out: &mut Out<S>) -> anyhow::Result<()> {
         while let Some(mut reply) = self.submissions.pop_front() {
-            out.send_either(reply.wait().await?).await?;
+            out.send_verdict(&reply.wait().await?).await?;
         }
         Ok(())
     }

@@ -2,12 +2,12 @@
 
 use anyhow::anyhow;
 use config::{Name, Value};
+use engine::variable::Offered;
 use engine::{Answer, Event, LaunchOffer, LaunchWait, NewChange, Offer, Submission};
-use proto::Bytes;
-use proto::limits;
 use proto::message::command::Variable;
 use proto::message::hello::Refusal;
-use proto::message::launch::{Accepted, Launch, SendChange, Wait};
+use proto::message::launch::{Accepted, EnvWanted, Launch, SendChange, Wait};
+use proto::{Bytes, feature, limits};
 use tokio::sync::oneshot;
 
 use super::fingerprint;
@@ -15,7 +15,12 @@ use super::listener::Door;
 use super::session::{Session, refusal};
 
 /// What a submission is answered with.
-pub(super) type Verdict = Result<Accepted, Refusal>;
+#[derive(Debug, Clone)]
+pub(super) enum Verdict {
+    Accepted(Accepted),
+    EnvWanted(EnvWanted),
+    Refused(Refusal),
+}
 
 /// An answer that is known, or that is known once the submission is committed.
 #[derive(Debug)]
@@ -37,7 +42,7 @@ impl Reply {
 }
 
 fn refused(refusal: Refusal) -> anyhow::Result<Reply> {
-    Ok(Reply::Now(Err(refusal)))
+    Ok(Reply::Now(Verdict::Refused(refusal)))
 }
 
 /// Longest launch id, in bytes.
@@ -48,7 +53,7 @@ pub(super) async fn launch(session: &Session<'_>, launch: Launch) -> anyhow::Res
         return refused(refusal("wrong_port", "launches go to the change port", ""));
     };
     if let Err(refused) = check_size(&launch.args, &launch.env) {
-        return Ok(Reply::Now(Err(refused)));
+        return Ok(Reply::Now(Verdict::Refused(refused)));
     }
     let Ok(app) = Name::parse(&launch.app) else {
         let message = format!("there is no app `{}`", launch.app);
@@ -68,6 +73,11 @@ pub(super) async fn launch(session: &Session<'_>, launch: Launch) -> anyhow::Res
         app,
         args: launch.args.into_iter().map(|bytes| bytes.0).collect(),
         env: launch.env.into_iter().map(|v| (v.name.0, v.value.0)).collect(),
+        offered: if session.features & feature::ENV_WANTED == 0 {
+            Offered::Somehow
+        } else {
+            Offered::By(launch.offered.into_iter().map(|pattern| pattern.0).collect())
+        },
         cwd: launch.cwd.0,
         host: launch.host,
         user: session.user().await?.clone(),
@@ -129,15 +139,22 @@ async fn submit(
 
 fn verdict(answer: Answer) -> Verdict {
     match answer {
-        Answer::Accepted(accepted) => Ok(Accepted {
+        Answer::Accepted(accepted) => Verdict::Accepted(Accepted {
             change: accepted.change.0,
             requests: accepted.requests.iter().map(ToString::to_string).collect(),
             schedulers: accepted.schedulers,
         }),
-        Answer::Refused(refused) => Err(refusal(refused.code, &refused.message, &refused.hint)),
-        Answer::Polled | Answer::Stopped(_) => {
-            Err(refusal("bug", "the master answered another question", "please report this"))
+        Answer::EnvWanted(patterns) => Verdict::EnvWanted(EnvWanted {
+            patterns: patterns.iter().map(|pattern| pattern.as_str().into()).collect(),
+        }),
+        Answer::Refused(refused) => {
+            Verdict::Refused(refusal(refused.code, &refused.message, &refused.hint))
         }
+        Answer::Polled | Answer::Stopped(_) => Verdict::Refused(refusal(
+            "bug",
+            "the master answered another question",
+            "please report this",
+        )),
     }
 }
 

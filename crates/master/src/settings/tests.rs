@@ -168,6 +168,25 @@ fn a_command_line_is_told_how_to_be_written() {
 }
 
 #[test]
+fn a_variable_that_never_passes_is_refused_where_nothing_else_is_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    for (pattern, expected) in [
+        ("LD_PRELOAD", vec![Code::DeniedVariable]),
+        ("GIT_*", vec![Code::DeniedVariable]),
+        ("BASH_ENV", vec![Code::DeniedVariable]),
+        ("L*", vec![]),
+        ("*", vec![]),
+        ("PATH", vec![]),
+    ] {
+        let text = valid().replacen("\"DISPLAY\"", &format!("\"{pattern}\""), 1);
+        let reading = read(folder.path(), &text);
+        let codes: Vec<Code> = reading.problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, expected, "{pattern}");
+        assert_eq!(reading.configuration.is_some(), codes.is_empty(), "{pattern}");
+    }
+}
+
+#[test]
 fn a_password_in_an_address_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let text = valid().replace("../target/demo/checkout.git", "https://a:b@example.org/c.git");

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::messages;
 use crate::word::wire_words;
-use crate::{Bytes, limits};
+use crate::{Bytes, feature, limits};
 
 messages! {
     Hello = HELLO;
@@ -29,7 +29,7 @@ pub struct Hello {
     pub role: Role,
     pub min_version: u16,
     pub max_version: u16,
-    /// Feature bits the sender understands; none are defined yet.
+    /// What the sender understands beyond the version, of `feature`.
     #[serde(default)]
     pub features: u64,
     /// The secret that names the sender; absent where the kernel says who it is.
@@ -44,7 +44,11 @@ impl Hello {
     pub fn new(role: Role, token: Option<Bytes>) -> Self {
         let (min_version, max_version) = limits::VERSIONS;
         let agent = concat!("yardmaster/", env!("CARGO_PKG_VERSION")).to_owned();
-        Self { role, min_version, max_version, features: 0, token, agent }
+        let features = match role {
+            Role::Client => feature::ENV_WANTED,
+            Role::Worker | Role::Control | Role::Unknown => 0,
+        };
+        Self { role, min_version, max_version, features, token, agent }
     }
 
     /// Picks the highest version both sides speak.

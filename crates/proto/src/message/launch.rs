@@ -18,6 +18,7 @@ messages! {
     Cancel = CANCEL;
     Cancelled = CANCELLED;
     Leave = LEAVE;
+    EnvWanted = ENV_WANTED;
 }
 
 wire_words! {
@@ -40,10 +41,21 @@ pub struct Launch {
     pub app: String,
     pub args: Vec<Bytes>,
     pub env: Vec<Variable>,
+    /// By which patterns these variables were chosen: names, or how names begin with a `*`.
+    #[serde(default)]
+    pub offered: Vec<Bytes>,
     pub cwd: Bytes,
     /// The client's host name, for people.
     pub host: String,
     pub wait: Wait,
+}
+
+/// The answer to a launch whose app wants more of the environment than was offered. Nothing was
+/// accepted: the launch is to be sent again, with these variables too. Only sent to a client with
+/// `feature::ENV_WANTED`, and not for patterns that were offered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvWanted {
+    pub patterns: Vec<Bytes>,
 }
 
 /// Submits a plain change.

@@ -106,7 +106,9 @@ impl Poller {
         match self.parts.core.ask(asked).await? {
             Answer::Polled => {}
             Answer::Refused(refusal) => bail!("{}; {}", refusal.message, refusal.hint),
-            Answer::Accepted(_) | Answer::Stopped(_) => bail!("the engine answered something else"),
+            Answer::Accepted(_) | Answer::EnvWanted(_) | Answer::Stopped(_) => {
+                bail!("the engine answered something else")
+            }
         }
         // Now is a good time: this round is safe, and the next one is a while away.
         if let Err(error) = mirror.repack().await {

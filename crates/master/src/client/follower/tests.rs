@@ -114,6 +114,7 @@ impl Yard {
                 app: Name::parse("one").unwrap(),
                 args: Vec::new(),
                 env: Vec::new(),
+                offered: engine::variable::Offered::Somehow,
                 cwd: Vec::new(),
                 host: "here".to_owned(),
                 user: User::default(),

@@ -61,6 +61,7 @@ impl Refusing {
                 app: Name::parse(app).unwrap(),
                 args: Vec::new(),
                 env: Vec::new(),
+                offered: engine::variable::Offered::Somehow,
                 cwd: Vec::new(),
                 host: "here".to_owned(),
                 user: User { name: "ann".to_owned(), uid: None, gid: None, home: String::new() },

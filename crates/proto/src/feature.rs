@@ -1,0 +1,5 @@
+//! What a peer understands beyond the version it speaks: bits of `features` in `hello` and
+//! `welcome`. A bit is never reused.
+
+/// A client answers `env_wanted`.
+pub const ENV_WANTED: u64 = 1;
