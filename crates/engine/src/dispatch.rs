@@ -22,7 +22,7 @@ impl Engine {
 
     /// Says whether a request made now for the builder would start at once.
     pub(crate) fn can_start_now(&self, builder: &Name) -> bool {
-        self.durable.queue(builder).next().is_none() && self.free_worker(builder).is_some()
+        self.durable.head(builder).is_none() && self.free_worker(builder).is_some()
     }
 
     /// Returns how many builds a worker takes: the least of what it and the configuration say.
@@ -50,7 +50,7 @@ impl Engine {
             return None;
         }
         let heads = self.durable.waiting_builders().filter_map(|builder| {
-            let head = self.durable.queue(builder).next()?;
+            let head = self.durable.head(builder)?;
             let worker = self.free_worker(builder)?;
             Some((head, worker))
         });

@@ -4,11 +4,12 @@
 //! that keep the indexes right, or through `edit_*` for fields no index looks at.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use config::Name;
 
 use crate::id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
+use crate::line::Line;
 use crate::row::{
     Build, Change, Command, Counter, Pending, Request, RequestState, Rows, SourceHeads,
     SubmissionKey, Write,
@@ -38,7 +39,7 @@ pub struct Durable {
     requests: Table<Request>,
     builds: Table<Build>,
     pub(crate) commands: Table<Command>,
-    queues: BTreeMap<Name, BTreeSet<QueueKey>>,
+    queues: BTreeMap<Name, Line>,
     names: BTreeMap<RequestName, RequestId>,
     slots: BTreeMap<Name, BTreeMap<u32, BuildId>>,
 }
@@ -166,9 +167,14 @@ impl Durable {
         self.heads.get(source).map(|row| row.heads.clone())
     }
 
-    /// Returns the builder's waiting requests in the order of service.
-    pub(crate) fn queue(&self, builder: &Name) -> impl Iterator<Item = QueueKey> + '_ {
-        self.queues.get(builder).into_iter().flatten().copied()
+    /// Returns the request that a builder serves next.
+    pub(crate) fn head(&self, builder: &Name) -> Option<QueueKey> {
+        self.queues.get(builder)?.first()
+    }
+
+    /// Returns how many requests a builder serves before one that waits.
+    pub(crate) fn ahead_of(&self, builder: &Name, key: &QueueKey) -> Option<usize> {
+        self.queues.get(builder)?.ahead_of(key)
     }
 
     /// Returns the builders that have something waiting.
@@ -192,7 +198,7 @@ impl Durable {
     /// Moves a request on; the queue follows.
     pub(crate) fn set_request_state(&mut self, id: RequestId, state: RequestState) {
         let Some(request) = self.requests.edit(&id) else { return };
-        let key = (Reverse(request.priority), id);
+        let key = request.queue_key();
         if matches!(request.state, RequestState::Waiting)
             && let Some(queue) = self.queues.get_mut(&request.builder)
         {
@@ -251,7 +257,7 @@ impl Durable {
         self.names.insert(request.name.clone(), request.id);
         if matches!(request.state, RequestState::Waiting) {
             let queue = self.queues.entry(request.builder.clone()).or_default();
-            queue.insert((Reverse(request.priority), request.id));
+            queue.insert(request.queue_key());
         }
     }
 

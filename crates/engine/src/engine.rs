@@ -26,6 +26,9 @@ impl Engine {
     /// Takes one event and decides. The writes of the decision have to be committed before its
     /// actions are performed.
     pub fn handle(&mut self, now: Now, event: Event) -> Decision {
+        if event != Event::Due {
+            self.volatile.audience.stir();
+        }
         match event {
             Event::Submitted { ticket, submission } => self.submitted(now, ticket, submission),
             Event::Polled { ticket, source, heads, changes } => {
@@ -49,6 +52,7 @@ impl Engine {
             }
         }
         self.dispatch(now);
+        self.tell_audience(now);
         Decision { writes: self.durable.drain(), actions: std::mem::take(&mut self.actions) }
     }
 
@@ -75,7 +79,11 @@ impl Engine {
 
     fn due(&mut self, now: Now) {
         while let Some(deadline) = self.volatile.take_due(now.boot_us) {
+            if deadline != Deadline::Look {
+                self.volatile.audience.stir();
+            }
             match deadline {
+                Deadline::Look => {}
                 Deadline::Stable { scheduler, lane } => self.stable(now, &scheduler, &lane),
                 Deadline::Unfollowed(request) => self.unfollowed(now, request),
                 Deadline::Keys => self.retire_keys(now),

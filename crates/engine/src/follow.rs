@@ -34,6 +34,7 @@ impl Engine {
     pub(crate) fn follower_came(&mut self, request: RequestId) {
         *self.volatile.followers.entry(request).or_default() += 1;
         self.volatile.disarm(&Deadline::Unfollowed(request));
+        self.attend(request);
     }
 
     pub(crate) fn follower_left(&mut self, now: Now, request: RequestId, departure: Departure) {

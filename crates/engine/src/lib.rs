@@ -13,6 +13,7 @@
 //!
 //! Where to add things: a scheduler kind is one file in `scheduler`, a step kind one in `step`.
 
+mod audience;
 mod build;
 mod decision;
 mod dispatch;
@@ -22,6 +23,7 @@ mod event;
 mod follow;
 mod id;
 mod intake;
+mod line;
 mod plan;
 pub mod reference;
 mod restore;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use attempt::{Place, Stamp};
 use config::Name;
 
+use crate::audience::Audience;
 use crate::id::RequestId;
 
 /// Something that happens by itself when its time comes.
@@ -16,6 +17,8 @@ pub(crate) enum Deadline {
     Unfollowed(RequestId),
     /// Keys of submissions are let go of.
     Keys,
+    /// The audience is looked at again.
+    Look,
 }
 
 /// A worker with a connection.
@@ -32,6 +35,7 @@ pub(crate) struct Attached {
 pub(crate) struct Volatile {
     pub(crate) workers: BTreeMap<Name, Attached>,
     pub(crate) followers: BTreeMap<RequestId, u32>,
+    pub(crate) audience: Audience,
     due: BTreeMap<Deadline, i64>,
     order: BTreeSet<(i64, Deadline)>,
 }

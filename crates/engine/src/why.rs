@@ -44,8 +44,7 @@ impl Engine {
             RequestState::Done { .. } => None,
             RequestState::Running { build } => self.running(build),
             RequestState::Waiting => {
-                let ahead =
-                    self.durable.queue(&request.builder).take_while(|key| key.1 != id).count();
+                let ahead = self.durable.ahead_of(&request.builder, &request.queue_key())?;
                 let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
                 let mut blockers = self.builder_blockers(&request.builder);
                 if ahead > 0 {
@@ -70,7 +69,8 @@ impl Engine {
         })
     }
 
-    fn builder_blockers(&self, name: &Name) -> Vec<Blocker> {
+    /// Returns what keeps the first in a builder's line waiting.
+    pub(crate) fn builder_blockers(&self, name: &Name) -> Vec<Blocker> {
         let Some(builder) = self.settings.builders.get(name) else {
             return vec![Blocker::BuilderUnknown { builder: name.clone() }];
         };

@@ -19,4 +19,5 @@ mod sockets;
 mod stopping;
 mod submit;
 mod user_lookup;
+mod waiting;
 mod worker;

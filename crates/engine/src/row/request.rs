@@ -1,7 +1,10 @@
 //! A build request: one builder asked to run once.
 
+use std::cmp::Reverse;
+
 use config::Name;
 
+use crate::durable::QueueKey;
 use crate::id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
 use crate::result::BuildResult;
 use crate::table::Row;
@@ -50,6 +53,13 @@ pub enum RequestState {
         exit_code: u8,
         ended_us: i64,
     },
+}
+
+impl Request {
+    /// Returns its place in its builder's queue.
+    pub(crate) fn queue_key(&self) -> QueueKey {
+        (Reverse(self.priority), self.id)
+    }
 }
 
 impl Row for Request {

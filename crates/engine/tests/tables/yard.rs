@@ -63,6 +63,8 @@ pub(crate) struct Yard {
     pub(crate) requests: BTreeMap<RequestId, Request>,
     builds: BTreeMap<BuildId, Build>,
     pub(crate) keys: BTreeMap<String, SubmissionKey>,
+    /// Requests whose followers were woken, in order.
+    pub(crate) changed: Vec<RequestId>,
 }
 
 impl Yard {
@@ -84,6 +86,7 @@ impl Yard {
             requests: BTreeMap::new(),
             builds: BTreeMap::new(),
             keys: BTreeMap::new(),
+            changed: Vec::new(),
         }
     }
 
@@ -125,7 +128,7 @@ impl Yard {
             }
             Action::Send { worker, stamp, directive } => self.send(&worker, stamp, directive),
             Action::SealLog { command, .. } => self.queue.push_back(Event::LogSealed { command }),
-            Action::RequestChanged { .. } => {}
+            Action::RequestChanged { request } => self.changed.push(request),
         }
     }
 

@@ -39,7 +39,10 @@ pub(super) fn of(engine: &Engine, name: &RequestName) -> Option<Trail> {
     let request = engine.durable().request_named(name)?;
     let stage = match engine.standing(request.id)? {
         Standing::Waiting { place, blockers } => {
-            let detail = blockers.iter().map(describe).collect::<Vec<_>>().join("; ");
+            // The place says already how many are served before.
+            let others =
+                blockers.iter().filter(|blocker| !matches!(blocker, Blocker::Behind { .. }));
+            let detail = others.map(describe).collect::<Vec<_>>().join("; ");
             TrailStage::Waiting { place, detail }
         }
         Standing::Running { build, worker, worker_is_attached, step } => {
