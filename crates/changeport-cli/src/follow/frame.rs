@@ -86,10 +86,12 @@ impl Run<'_> {
         if !std::mem::take(&mut self.has_said_queued) {
             return;
         }
-        self.speaker.clear();
-        if !self.speaker.is_live() {
-            self.speaker.say(&words::started(detail, self.began.elapsed()));
-        }
+        let words = if self.speaker.is_live() {
+            words::your_turn(detail)
+        } else {
+            words::started(detail, self.began.elapsed())
+        };
+        self.speaker.say(&words);
     }
 
     pub(super) fn say_waiting(&mut self) {

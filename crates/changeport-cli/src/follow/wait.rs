@@ -13,7 +13,7 @@ use crate::poll;
 use crate::status_file::Ending;
 
 /// A wait shorter than this is not worth a word.
-const WORTH_A_WORD: Duration = Duration::from_millis(150);
+const WORTH_A_WORD: Duration = Duration::from_millis(60);
 /// Longer than any wait needs to be.
 const LONG: Duration = Duration::from_secs(3_600);
 

@@ -24,10 +24,20 @@ pub(super) fn queued(progress: &Progress) -> String {
     text
 }
 
-/// Says that a wait is over, and where it ended.
+/// Says that a wait is over.
 pub(super) fn started(detail: &str, waited: Duration) -> String {
-    let space = if detail.is_empty() { "" } else { " " };
-    format!("started after {}{space}{detail}", duration(waited))
+    format!("started{} after {}", place_in(detail), duration(waited))
+}
+
+/// Says the same to somebody who sees how the line moves.
+pub(super) fn your_turn(detail: &str) -> String {
+    format!("it's your turn, starting{}", place_in(detail))
+}
+
+/// Returns where it runs: what a master says before it goes into the steps.
+fn place_in(detail: &str) -> String {
+    let place = detail.split(',').next().unwrap_or_default();
+    if place.is_empty() { String::new() } else { format!(" {place}") }
 }
 
 /// Says how long the caller was ready to wait.
@@ -107,6 +117,14 @@ mod tests {
         let shown: Vec<String> =
             [0, 9, 1_450, 10_805].map(|s| duration(Duration::from_secs(s))).into();
         assert_eq!(shown, ["0ms", "9s", "24m10s", "3h0m"]);
+    }
+
+    #[test]
+    fn an_end_of_a_wait_tells_where_it_runs() {
+        let time = Duration::from_secs(1_450);
+        assert_eq!(started("on w1, step make", time), "started on w1 after 24m10s");
+        assert_eq!(started("", time), "started after 24m10s");
+        assert_eq!(your_turn("on w1"), "it's your turn, starting on w1");
     }
 
     #[test]
