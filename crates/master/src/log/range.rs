@@ -100,7 +100,10 @@ pub(super) fn cut(
                 return Ok(piece);
             }
             let has_room = piece.records.len() + record.size() <= most_bytes;
-            if !has_room || offset - span.from.offset > MOST_SCANNED_BYTES {
+            // Counted from where the range begins: the mark may be far before it, and the same mark
+            // is where the next piece begins to be looked for.
+            let begin = span.first_byte.max(span.from.offset);
+            if !has_room || offset.saturating_sub(begin) > MOST_SCANNED_BYTES {
                 piece.next_byte = Some(offset);
                 return Ok(piece);
             }
@@ -276,5 +279,34 @@ mod tests {
         // The record that holds the first byte, and those that begin within the bytes.
         let bytes = piece(LogRange { first_byte: 30, bytes: 20, ..LogRange::default() });
         assert_eq!((channels(&bytes), bytes.offset), (vec![Channel::Out, Channel::Gap], 22));
+    }
+
+    #[test]
+    fn a_line_far_behind_the_last_mark_is_found_in_a_few_pieces() {
+        let mut stream = Vec::new();
+        for _ in 0..640 {
+            record::append(&mut stream, Channel::Out, 7, &[b'a'; record::PAYLOAD_BYTES]);
+        }
+        record::append(&mut stream, Channel::Out, 7, b"\nend\n");
+        let mut wanted = LogRange { first_line: 1, lines: 1, ..LogRange::default() };
+        let read = |offset| {
+            let rest = &stream[usize::try_from(offset).unwrap()..];
+            Ok(rest[..record::valid_prefix(&rest[..rest.len().min(1 << 20)])].to_vec())
+        };
+        for pieces in 1..=3 {
+            let piece = cut(Span::new(&[Mark::default()], 2, wanted), 100_000, read).unwrap();
+            match piece.next_byte {
+                Some(next) => {
+                    assert!(piece.records.is_empty() && next > wanted.first_byte);
+                    wanted.first_byte = next;
+                }
+                None => {
+                    assert_eq!(record::first(&piece.records).unwrap().bytes, b"end\n");
+                    assert_eq!(pieces, 3, "40 MiB, 16 at once");
+                    return;
+                }
+            }
+        }
+        panic!("it was not found");
     }
 }
