@@ -500,6 +500,10 @@ fn the_end_of_a_command_that_said_nothing_is_final_at_once() {
     let view = View::Ended { outcome: Outcome::Exited(0), log_bytes: 0 };
     let outputs = command.handle(Input::Reported(&view), Some(link));
     assert_eq!(command.state, State::Sealed { outcome: Outcome::Exited(0) });
-    let ack = ToWorker::FinalAck { stamp: link, command: id };
-    assert_eq!(outputs, [Output::Began, Output::Ended(Outcome::Exited(0)), Output::Send(ack)]);
+    let ack = Output::Send(ToWorker::FinalAck { stamp: link, command: id });
+    assert_eq!(outputs, [Output::Began, Output::Ended(Outcome::Exited(0)), ack.clone()]);
+    // The worker's power failed before its disk had the end.
+    let lost = View::Ended { outcome: Outcome::Lost(LostReason::Reboot), log_bytes: 0 };
+    assert_eq!(command.handle(Input::Reported(&lost), Some(link)), [ack]);
+    assert_eq!(command.state, State::Sealed { outcome: Outcome::Exited(0) });
 }

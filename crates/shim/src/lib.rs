@@ -8,7 +8,8 @@
 //! **Invariants**
 //! - The lock of a directory is held exactly as long as its supervisor lives.
 //! - The child executes only after `started` was written; no `started` means it never ran.
-//! - `exit`, once there, is the truth for ever; the output before it is synced.
+//! - `exit`, once there, is the truth for ever but for a power cut within its sync; the output before
+//!   it is synced.
 //! - The supervisor has one thread. The kernel ties the death signal of a child to the thread
 //!   that forked it.
 

@@ -191,11 +191,15 @@ pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// Opens a file for writing, empty, whether it was there or not.
+pub(crate) fn create_over(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
 /// Writes beside, syncs, renames, and syncs the folder.
 pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("tmp");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut file = create_over(&beside)?;
     file.write_all(bytes)?;
     file.sync_data()?;
     fs::rename(&beside, path)?;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use rustix::process::Pid;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// Which side of a fork this is.
 pub(crate) enum Forked {
@@ -118,6 +118,11 @@ pub(crate) fn stat_field(stat: &str, number: usize) -> Option<&str> {
 pub(crate) fn boot_us() -> i64 {
     let time = clock_gettime(ClockId::Boottime);
     time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
+}
+
+/// Turns µs into what `poll` takes.
+pub(crate) fn timespec(us: i64) -> Timespec {
+    Timespec { tv_sec: us / 1_000_000, tv_nsec: us % 1_000_000 * 1_000 }
 }
 
 /// Returns wall time in µs since 1970, by the C library: a test can give a daemon another time.

@@ -1,17 +1,18 @@
 //! Real commands under real supervisors.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
 use shim::record::{self, Channel};
 use shim::{
-    CommandId, EventChannel, Found, Outcome, OutputCap, Request, Spawner, Spec, SpoolError,
-    SpoolRoot, Stdin, sweep,
+    CommandId, Event, EventChannel, Found, Frames, Outcome, OutputCap, Request, Spawner, Spec,
+    SpoolError, SpoolRoot, Stdin, sweep,
 };
 
 struct Rig {
@@ -131,6 +132,22 @@ fn parent_of(pid: i32) -> i32 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("PPid:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Waits until the supervisor says that the command has ended; it still listens then.
+fn wait_for_word_of_the_end(channel: &mut EventChannel) {
+    let mut frames = Frames::default();
+    loop {
+        let mut bytes = [0; 64];
+        let count = channel.0.read(&mut bytes).unwrap();
+        assert_ne!(count, 0, "the supervisor left without a word");
+        frames.push(&bytes[..count]);
+        while let Some(event) = frames.next_event().unwrap() {
+            if event == Event::Exited {
+                return;
+            }
+        }
+    }
 }
 
 #[test]
@@ -424,4 +441,30 @@ fn a_command_beyond_its_cap_is_not_silent() {
     spec.silence_timeout_ms = Some(700);
     spec.output_cap = Some(OutputCap { head_bytes: 1_000, tail_bytes: 1_600 });
     assert_eq!(rig.run(&spec).0, Outcome::Exited(0));
+}
+
+#[test]
+fn a_supervisor_of_a_silent_command_waits_with_the_sync_for_the_word_that_it_is_forgotten() {
+    let rig = Rig::new();
+    let mut channel = rig.start(&rig.spec("exit 3"));
+    wait_for_word_of_the_end(&mut channel);
+    assert_eq!(rig.outcome(), Outcome::Exited(3), "the end can be read once it is told");
+    let lock = File::open(rig.spool.directory(rig.id).join("lock")).unwrap();
+    let is_free = || flock(&lock, FlockOperation::NonBlockingLockShared).is_ok();
+    rig.spool.remove(rig.id).unwrap();
+    drop(channel);
+    eventually("the supervisor is gone", is_free);
+    let directory = rig.spool.directory(rig.id);
+    assert!(!directory.exists(), "nothing is made again in a directory that was forgotten");
+}
+
+#[test]
+fn a_supervisor_of_a_silent_command_leaves_by_itself_where_the_master_is_away() {
+    let rig = Rig::new();
+    let mut channel = rig.start(&rig.spec("exit 3"));
+    wait_for_word_of_the_end(&mut channel);
+    let mut rest = Vec::new();
+    channel.0.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    channel.0.read_to_end(&mut rest).expect("it has patience, but not for ever");
+    assert_eq!(rig.outcome(), Outcome::Exited(3));
 }

@@ -43,6 +43,8 @@ pub(crate) struct Entry {
     /// The supervisor was told to end it.
     pub(crate) is_stopped: bool,
     boot: u64,
+    /// Its end survives a power cut. That of a silent command is told before it does.
+    is_synced: bool,
     /// The daemon was told to end it.
     asked: Option<StopOrder>,
     told: Told,
@@ -125,6 +127,9 @@ impl Host {
         self.boot += 1;
         for entry in self.spool.values_mut() {
             entry.is_supervised = false;
+            if matches!(entry.stage, Stage::Ended(_)) && !entry.is_synced {
+                entry.stage = Stage::Running;
+            }
         }
     }
 
@@ -174,6 +179,9 @@ impl Host {
     /// Opens the gate of a prepared command, or goes on with a running one. `end` ends it.
     pub(crate) fn supervise(&mut self, command: CommandId, wrote: u64, end: Option<Outcome>) {
         let Some(entry) = self.spool.get_mut(&command) else { return };
+        if let Stage::Ended(_) = entry.stage {
+            entry.is_synced = true;
+        }
         if !entry.is_supervised {
             return;
         }
@@ -186,6 +194,7 @@ impl Host {
             (Stage::Running, Some(end)) => {
                 entry.log_bytes += wrote;
                 entry.stage = Stage::Ended(end.clone());
+                entry.is_synced = entry.log_bytes > 0;
                 entry.is_supervised = false;
                 self.witness.ends.insert(command, end);
             }
@@ -262,6 +271,7 @@ impl Host {
             log_bytes: 0,
             is_stopped: false,
             boot: self.boot,
+            is_synced: false,
             asked: None,
             told: Told::Nothing,
         };

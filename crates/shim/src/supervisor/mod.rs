@@ -1,9 +1,11 @@
 //! The supervisor of one command: one process, one thread, one poll loop.
 //!
 //! `run` prepares, `child` is what happens between fork and exec, `watch` is the loop, `log`
-//! and `tail` write the output, `peers` talks to workers, `tree` ends what the command left behind.
+//! and `tail` write the output, `peers` talks to workers, `tree` ends what the command left behind,
+//! `ending` writes how it ended.
 
 mod child;
+mod ending;
 mod log;
 mod peers;
 mod tail;
@@ -22,9 +24,9 @@ use crate::exit::{Exit, Outcome};
 use crate::inspect::{Started, format_started};
 use crate::spawner::report;
 use crate::spec::Spec;
-use crate::spool::{BOOT, CONTROL, EXIT, INTENT, SPEC, STARTED, create_new, write_durably};
+use crate::spool::{BOOT, CONTROL, INTENT, SPEC, STARTED, create_new};
 use crate::sys::{self, Disposition, boot_id, boot_us, exit_now, start_time, wall_us};
-use log::{FULL_PAUSE, Log, is_full};
+use log::{Log, is_full};
 use peers::Peers;
 
 /// Becomes the supervisor of the command whose directory this is. Never returns.
@@ -63,7 +65,15 @@ fn supervise(directory: &OwnedFd, events: OwnedFd) -> io::Result<()> {
     if let Outcome::NotStarted(why) = &outcome.outcome {
         log.system(why)?;
     }
-    finish(begun_us, outcome, log, &mut peers)
+    log.finish()?;
+    let exit = Exit {
+        outcome: outcome.outcome,
+        ended_us: wall_us(),
+        duration_us: boot_us() - begun_us,
+        log_bytes: log.length(),
+        survivors: outcome.survivors,
+    };
+    ending::conclude(&exit, &mut peers)
 }
 
 /// Says that this supervisor has begun. A second one for the same command ends here, whatever
@@ -100,24 +110,4 @@ fn write_started(pid: Pid) -> io::Result<()> {
     let beside = Path::new("started.tmp");
     create_new(beside)?.write_all(format_started(&started).as_bytes())?;
     fs::rename(beside, STARTED)
-}
-
-fn finish(begun_us: i64, ended: watch::Ended, mut log: Log, peers: &mut Peers) -> io::Result<()> {
-    log.finish()?;
-    let exit = Exit {
-        outcome: ended.outcome,
-        ended_us: wall_us(),
-        duration_us: boot_us() - begun_us,
-        log_bytes: log.length(),
-        survivors: ended.survivors,
-    };
-    let file = exit.to_file().map_err(io::Error::other)?;
-    loop {
-        match write_durably(Path::new(EXIT), &file) {
-            Err(error) if is_full(&error) => std::thread::sleep(FULL_PAUSE),
-            written => break written?,
-        }
-    }
-    peers.tell_exited();
-    Ok(())
 }

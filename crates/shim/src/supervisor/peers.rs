@@ -4,7 +4,10 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 use crate::frame::{Event, Frames, Request};
+use crate::sys::{boot_us, timespec};
 
 /// Nobody needs more; a newer one replaces the oldest.
 const MOST_PEERS: usize = 4;
@@ -70,6 +73,24 @@ impl Peers {
 
     pub(super) fn tell_exited(&mut self) {
         self.tell(&Event::Exited);
+    }
+
+    /// Waits until all have left, at most until a moment on boot time.
+    pub(super) fn wait_until_gone(&mut self, until: i64) -> io::Result<()> {
+        loop {
+            let left_us = until - boot_us();
+            if self.peers.is_empty() || left_us <= 0 {
+                return Ok(());
+            }
+            let sockets = self.peers.iter().map(|peer| &peer.socket);
+            let mut fds: Vec<_> = sockets.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+            match poll(&mut fds, Some(&timespec(left_us))) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            // Nothing that is asked now is of use.
+            self.peers.retain_mut(|peer| peer.read(&mut Vec::new()));
+        }
     }
 
     fn tell(&mut self, event: &Event) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process_group, pidfd_open, waitpid,
 };
@@ -16,7 +16,7 @@ use crate::exit::Outcome;
 use crate::frame::Request;
 use crate::record::{Channel, PAYLOAD_BYTES};
 use crate::spec::Spec;
-use crate::sys::boot_us;
+use crate::sys::{boot_us, timespec};
 
 /// How long pipes may stay open after the tree is gone: only a survivor can hold them.
 const DRAIN_US: i64 = 5_000_000;
@@ -369,8 +369,4 @@ impl Watch<'_> {
 fn add<'f>(fds: &mut Vec<PollFd<'f>>, fd: Option<&'f OwnedFd>) -> Option<usize> {
     fds.push(PollFd::new(fd?, PollFlags::IN));
     Some(fds.len() - 1)
-}
-
-fn timespec(left_us: i64) -> Timespec {
-    Timespec { tv_sec: left_us / 1_000_000, tv_nsec: left_us % 1_000_000 * 1_000 }
 }

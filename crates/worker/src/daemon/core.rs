@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 use super::event::{Census, Event, Unwelcome};
 use super::recover::{Recovered, forget, spool_id, with_source};
 use super::spawners::Spawners;
-use super::supervise::Watch;
+use super::supervise::{LastLine, Watch};
 use super::tails::{Tail, Tails};
 use crate::exec::{self, OrderError, Workshop};
 use crate::link::{Link, ToLink, command_from_wire, start_from_wire};
@@ -44,6 +44,8 @@ pub(crate) struct Daemon {
     link: Option<Link>,
     /// The line to each command that runs.
     running: BTreeMap<CommandId, mpsc::Sender<Request>>,
+    /// To supervisors of commands that have ended and are not forgotten yet.
+    last_lines: BTreeMap<CommandId, LastLine>,
     is_ending_all: bool,
 }
 
@@ -70,6 +72,7 @@ impl Daemon {
             tails,
             link: None,
             running: BTreeMap::new(),
+            last_lines: BTreeMap::new(),
             is_ending_all: false,
         };
         daemon.perform(outputs, None);
@@ -109,7 +112,8 @@ impl Daemon {
             Event::Start(start) => self.start(&start),
             Event::Order(order) => self.input(Input::Message(order)),
             Event::Started(command) => self.input(Input::Started(command)),
-            Event::Ended { command, outcome, log_bytes } => {
+            Event::Ended { command, outcome, log_bytes, line } => {
+                self.last_lines.extend(line.map(|line| (command, line)));
                 self.ended(command, outcome, log_bytes);
             }
             Event::Count(reply) => {
@@ -277,10 +281,15 @@ impl Daemon {
         });
     }
 
-    fn delete(&self, command: CommandId) {
+    fn delete(&mut self, command: CommandId) {
         self.tails.send_if_modified(|tails| tails.remove(&command).is_some());
         let spool = self.parts.spool.clone();
-        let forget = async move { blocking(move || forget(&spool, command)).await };
+        let line = self.last_lines.remove(&command);
+        let forget = async move {
+            blocking(move || forget(&spool, command)).await;
+            // Now its supervisor sees that there is nothing left to sync.
+            drop(line);
+        };
         self.parts.tasks.spawn("forget a command", forget);
     }
 

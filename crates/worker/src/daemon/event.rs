@@ -4,6 +4,7 @@ use attempt::{CommandId, Outcome, Stamp, ToMaster, ToWorker};
 use proto::message::command::Start;
 use tokio::sync::oneshot;
 
+use super::supervise::LastLine;
 use crate::link::Link;
 
 /// Something that happened.
@@ -27,6 +28,7 @@ pub(crate) enum Event {
         command: CommandId,
         outcome: Outcome,
         log_bytes: u64,
+        line: Option<LastLine>,
     },
     /// Somebody on this machine asks how many commands there are.
     Count(oneshot::Sender<Census>),

@@ -41,34 +41,49 @@ pub(super) struct Watch {
 /// A command that ends sooner is reported once, as ended: the master commits each report.
 const WORTH_A_REPORT: Duration = Duration::from_millis(10);
 
+/// The line to a supervisor that has told the end of its command. While it is held, the supervisor
+/// leaves the sync of a silent command's end for later: most are forgotten first.
+#[derive(Debug)]
+pub(crate) struct LastLine(#[expect(dead_code, reason = "held, not used")] UnixStream);
+
+/// How a command ended.
+struct End {
+    outcome: Outcome,
+    log_bytes: u64,
+    line: Option<LastLine>,
+}
+
 /// The daemon is stopping; the command goes on.
 struct Stopping;
 
 impl Watch {
     /// Watches to the command's end, which is reported, or until the daemon stops.
     pub(super) async fn run(mut self, channel: Option<EventChannel>) {
-        let Ok((outcome, log_bytes)) = self.watch(channel).await else { return };
-        let command = self.command;
-        let ended = Event::Ended { command, outcome, log_bytes };
+        let Ok(end) = self.watch(channel).await else { return };
+        let End { outcome, log_bytes, line } = end;
+        let ended = Event::Ended { command: self.command, outcome, log_bytes, line };
         // A daemon that is stopping finds it in the spool next time.
         drop(self.daemon.send(ended).await);
     }
 
-    async fn watch(
-        &mut self,
-        mut channel: Option<EventChannel>,
-    ) -> Result<(Outcome, u64), Stopping> {
+    async fn watch(&mut self, mut channel: Option<EventChannel>) -> Result<End, Stopping> {
         let mut pause = PAUSE;
         loop {
+            let mut line = None;
             if let Some(channel) = channel.take() {
-                self.follow(channel).await?;
+                line = self.follow(channel).await?;
                 pause = PAUSE;
             }
             match self.look().await {
-                Some(Seen::Ended { outcome, log_bytes }) => return Ok((outcome, log_bytes)),
+                Some(Seen::Ended { outcome, log_bytes }) => {
+                    // After output the supervisor synced first and is gone.
+                    let line = line.filter(|_| log_bytes == 0);
+                    return Ok(End { outcome, log_bytes, line });
+                }
                 Some(Seen::NeverRan) => {
                     let why = "its supervisor did not start; the worker's log says why";
-                    return Ok((Outcome::NotStarted(why.to_owned()), 0));
+                    let outcome = Outcome::NotStarted(why.to_owned());
+                    return Ok(End { outcome, log_bytes: 0, line: None });
                 }
                 Some(Seen::Alive) => channel = self.adopt().await,
                 None => pause = LONG_PAUSE,
@@ -112,13 +127,14 @@ impl Watch {
     }
 
     /// Listens until the supervisor says that the command has ended, or is gone itself.
-    async fn follow(&mut self, channel: EventChannel) -> Result<(), Stopping> {
+    async fn follow(&mut self, channel: EventChannel) -> Result<Option<LastLine>, Stopping> {
         match self.talk(channel).await {
-            Ok(Heard::End) => Ok(()),
+            Ok(Heard::Exited(line)) => Ok(Some(line)),
+            Ok(Heard::Gone) => Ok(None),
             Ok(Heard::Stopping) => Err(Stopping),
             Err(error) => {
                 warn!(command.id = %self.command, "talk to the supervisor of a command: {error}");
-                Ok(())
+                Ok(None)
             }
         }
     }
@@ -142,7 +158,7 @@ impl Watch {
                     report_at = None;
                     self.started().await;
                 }
-                Woken::Bytes(0) => return Ok(Heard::End),
+                Woken::Bytes(0) => return Ok(Heard::Gone),
                 Woken::Bytes(count) => frames.push(&bytes[..count]),
                 Woken::Request(request) => {
                     let frame = request.encode();
@@ -158,7 +174,7 @@ impl Watch {
                 match event {
                     shim::Event::Started => report_at = Some(Instant::now() + WORTH_A_REPORT),
                     shim::Event::Output { log_bytes } => self.grown(log_bytes),
-                    shim::Event::Exited => return Ok(Heard::End),
+                    shim::Event::Exited => return Ok(Heard::Exited(LastLine(socket))),
                 }
             }
         }
@@ -196,6 +212,8 @@ async fn moment(at: Option<Instant>) {
 
 /// Why a talk ended.
 enum Heard {
-    End,
+    Exited(LastLine),
+    /// The supervisor itself is gone.
+    Gone,
     Stopping,
 }
