@@ -15,7 +15,6 @@ mod watch;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use rustix::process::{Pid, set_child_subreaper, setsid};
@@ -24,7 +23,7 @@ use crate::exit::{Exit, Outcome};
 use crate::inspect::{Started, format_started};
 use crate::spawner::report;
 use crate::spec::Spec;
-use crate::spool::{BOOT, CONTROL, INTENT, SPEC, STARTED, create_new};
+use crate::spool::{BOOT, INTENT, SPEC, STARTED, create_new};
 use crate::sys::{self, Disposition, boot_id, boot_us, exit_now, start_time, wall_us};
 use log::{Log, is_full};
 use peers::Peers;
@@ -46,8 +45,7 @@ fn supervise(directory: &OwnedFd, events: OwnedFd) -> io::Result<()> {
         return Err(io::Error::other("the spec cannot be read"));
     };
     note_intent()?;
-    let control = UnixListener::bind(CONTROL)?;
-    let mut peers = Peers::new(control, events)?;
+    let mut peers = Peers::new(events)?;
     let begun_us = boot_us();
     let mut log = Log::new(spec.output_cap);
     let outcome = match child::prepare(&spec) {

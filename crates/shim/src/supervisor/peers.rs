@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::frame::{Event, Frames, Request};
+use crate::spool::CONTROL;
 use crate::sys::{boot_us, timespec};
 
 /// Nobody needs more; a newer one replaces the oldest.
@@ -19,15 +20,16 @@ struct Peer {
 
 /// The sockets on which workers listen and ask.
 pub(super) struct Peers {
-    control: UnixListener,
+    /// Made when the worker that started the command has left: until then nobody needs it, and
+    /// most commands are shorter than a worker's life.
+    control: Option<UnixListener>,
     peers: Vec<Peer>,
     has_started: bool,
 }
 
 impl Peers {
-    pub(super) fn new(control: UnixListener, events: OwnedFd) -> io::Result<Self> {
-        control.set_nonblocking(true)?;
-        let mut peers = Self { control, peers: Vec::new(), has_started: false };
+    pub(super) fn new(events: OwnedFd) -> io::Result<Self> {
+        let mut peers = Self { control: None, peers: Vec::new(), has_started: false };
         peers.add(UnixStream::from(events))?;
         Ok(peers)
     }
@@ -47,19 +49,28 @@ impl Peers {
 
     /// Returns the descriptors to wait for: the listener, then the peers.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        std::iter::once(self.control.as_fd())
-            .chain(self.peers.iter().map(|peer| peer.socket.as_fd()))
+        let control = self.control.iter().map(|control| control.as_fd());
+        control.chain(self.peers.iter().map(|peer| peer.socket.as_fd()))
     }
 
     /// Takes new peers and reads what the known ones ask; peers that left are forgotten.
     pub(super) fn requests(&mut self) -> Vec<Request> {
-        while let Ok((socket, _)) = self.control.accept() {
+        while let Some(Ok((socket, _))) = self.control.as_ref().map(UnixListener::accept) {
             // A peer that cannot be set up sees its socket close and tries again.
             drop(self.add(socket));
         }
         let mut requests = Vec::new();
         self.peers.retain_mut(|peer| peer.read(&mut requests));
+        if self.are_unreachable() {
+            // On a full disk it is tried again.
+            self.control = listen().ok();
+        }
         requests
+    }
+
+    /// Says whether nobody listens, and nobody can come.
+    pub(super) fn are_unreachable(&self) -> bool {
+        self.peers.is_empty() && self.control.is_none()
     }
 
     pub(super) fn tell_started(&mut self) {
@@ -96,6 +107,12 @@ impl Peers {
     fn tell(&mut self, event: &Event) {
         self.peers.iter_mut().for_each(|peer| peer.tell(event));
     }
+}
+
+fn listen() -> io::Result<UnixListener> {
+    let control = UnixListener::bind(CONTROL)?;
+    control.set_nonblocking(true)?;
+    Ok(control)
 }
 
 impl Peer {

@@ -110,7 +110,6 @@ struct Ready {
     process: bool,
     out: bool,
     err: bool,
-    status: bool,
     peers: bool,
 }
 
@@ -131,9 +130,6 @@ impl Watch<'_> {
     fn turn(&mut self, ready: &Ready) -> io::Result<()> {
         let before = self.log.taken_bytes();
         self.log.flush()?;
-        if ready.status {
-            self.read_status();
-        }
         if ready.out {
             self.read_output(Channel::Out)?;
         }
@@ -150,7 +146,7 @@ impl Watch<'_> {
             let limit = self.spec.silence_timeout_ms.filter(|_| self.ending != Ending::Timeout);
             self.silence_at = limit.map(|limit| after(boot_us(), limit));
         }
-        if ready.peers {
+        if ready.peers || self.peers.are_unreachable() {
             for request in self.peers.requests() {
                 self.request(request);
             }
@@ -223,7 +219,8 @@ impl Watch<'_> {
         let is_owed = self.stdin.is_some() && !self.stdin_waiting.is_empty();
         let stdin = is_owed.then(|| boot_us() + 5_000);
         // So is a full disk.
-        let disk = self.log.is_stuck().then(|| boot_us() + FULL_PAUSE_US);
+        let is_full = self.log.is_stuck() || self.peers.are_unreachable();
+        let disk = is_full.then(|| boot_us() + FULL_PAUSE_US);
         [self.kill_at, self.whole_at, self.silence_at, stdin, disk].into_iter().flatten().min()
     }
 
@@ -257,7 +254,6 @@ impl Watch<'_> {
         let has_room = !self.log.is_stuck();
         let out = add(&mut fds, self.out.as_ref().filter(|_| has_room));
         let err = add(&mut fds, self.err.as_ref().filter(|_| has_room));
-        let status = add(&mut fds, self.status.as_ref());
         let first_peer = fds.len();
         fds.extend(self.peers.descriptors().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         let timeout = until.map(|until| timespec((until - boot_us()).max(0)));
@@ -270,7 +266,6 @@ impl Watch<'_> {
             process: is_ready(process),
             out: is_ready(out),
             err: is_ready(err),
-            status: is_ready(status),
             peers: fds[first_peer..].iter().any(|fd| !fd.revents().is_empty()),
         })
     }
