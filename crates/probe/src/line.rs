@@ -1,6 +1,6 @@
 //! A connection to the master, by blocking reads and writes.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use proto::message::hello::{Hello, Refusal, Role, Welcome};
 use proto::{Frame, FrameReader, Message, encode};
 
 /// A connection.
-pub(crate) struct Line {
-    pub(crate) socket: UnixStream,
+pub(crate) struct Line<S = UnixStream> {
+    pub(crate) socket: S,
     reader: FrameReader,
 }
 
@@ -18,10 +18,16 @@ impl Line {
     pub(crate) fn open(path: &Path, role: Role) -> anyhow::Result<Self> {
         let socket =
             UnixStream::connect(path).with_context(|| format!("connect to {}", path.display()))?;
-        let mut line = Self { socket, reader: FrameReader::authenticated() };
+        let mut line = Self::new(socket);
         line.send(&Hello::new(role, None))?;
         line.receive::<Welcome>()?;
         Ok(line)
+    }
+}
+
+impl<S: Read + Write> Line<S> {
+    pub(crate) fn new(socket: S) -> Self {
+        Self { socket, reader: FrameReader::authenticated() }
     }
 
     pub(crate) fn send<M: Message>(&mut self, message: &M) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@
 //!
 //! One file per task. To add one: its file and an arm in `obey`.
 
+mod attach;
 mod enter;
 mod line;
 mod lines;
@@ -26,6 +27,7 @@ const USAGE: &str = "usage: probe run COUNT WIDTH PROGRAM [ARGUMENT…]
        probe idle CONTROL_SOCKET
        probe lines COUNT [GO_FILE TIME_FILE]
        probe logs CHANGE_SOCKET CONTROL_SOCKET FOLDER APP JOBS LINES
+       probe attach ADDRESS CONTROL_SOCKET TOKENS_FILE
        probe enter FILE PROGRAM [ARGUMENT…]
 ";
 
@@ -56,6 +58,10 @@ fn obey(mut arguments: impl Iterator<Item = OsString>) -> anyhow::Result<String>
             let (change, control, folder, app) = (next()?, next()?, next()?, next()?);
             let (jobs, lines) = (number(&next()?)?, number(&next()?)?);
             logs::measure((&change, &control), &folder, &app.to_string_lossy(), (jobs, lines))
+        }
+        Some("attach") => {
+            let (port, control, tokens) = (next()?, next()?, next()?);
+            attach::measure(&port, &control, &tokens)
         }
         Some("enter") => {
             let (group, program) = (next()?, next()?);

@@ -3,7 +3,7 @@
 /// Which workloads, how thoroughly, and for whom.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// W0, W1, W2, W3, W3e, W3c, W4, W4f, W5; all where none is named.
+    /// W0, W1, W2, W3, W3e, W3c, W4, W4f, W5, W5w; all where none is named.
     pub(super) workloads: Vec<String>,
     /// Fewer and smaller runs, to see that everything works.
     #[arg(long)]

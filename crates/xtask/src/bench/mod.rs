@@ -23,6 +23,7 @@ mod w3e_clients;
 mod w4_logs;
 mod w4f_followers;
 mod w5_start;
+mod w5w_crowd;
 mod yard;
 
 use anyhow::bail;
@@ -51,6 +52,7 @@ const WORKLOADS: &[Workload] = &[
     Workload { name: "W4", measure: w4_logs::measure },
     Workload { name: "W4f", measure: w4f_followers::measure },
     Workload { name: "W5", measure: w5_start::measure },
+    Workload { name: "W5w", measure: w5w_crowd::measure },
 ];
 
 /// Measures what is asked for, or everything.

@@ -1,7 +1,8 @@
 //! Calls the probe: a small program that starts and times others (`crates/probe`).
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
@@ -66,6 +67,45 @@ pub(super) fn logs(
     measure.args([jobs, lines].map(|number| number.to_string()));
     let [begin_ns, end_ns] = numbers(&output(&mut measure)?)?;
     Ok((end_ns - begin_ns) / 1e9)
+}
+
+/// Workers of the probe that are attached.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    probe: Child,
+    /// From before the first connection until the master had them all.
+    pub(super) seconds: f64,
+    /// How often one of them was turned away and came again.
+    pub(super) tries_again: f64,
+}
+
+impl Crowd {
+    /// Attaches a worker for each line of the file of secrets.
+    pub(super) fn attach(
+        probe: &Path,
+        port: &str,
+        (control, secrets): (&Path, &Path),
+    ) -> anyhow::Result<Self> {
+        let mut attach = Command::new(probe);
+        attach.arg("attach").arg(port).arg(control).arg(secrets);
+        attach.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut probe = attach.spawn().context("start the probe")?;
+        let mut line = String::new();
+        let told = BufReader::new(probe.stdout.as_mut().context("read the probe")?);
+        told.take(1_024).read_line(&mut line).context("read the probe")?;
+        let [begin_ns, end_ns, tries_again] = numbers(&line)?;
+        Ok(Self { probe, seconds: (end_ns - begin_ns) / 1e9, tries_again })
+    }
+
+    /// Closes their connections.
+    pub(super) fn leave(mut self) -> anyhow::Result<()> {
+        drop(self.probe.stdin.take());
+        let status = self.probe.wait().context("wait for the probe")?;
+        if !status.success() {
+            bail!("the probe ended with {status}");
+        }
+        Ok(())
+    }
 }
 
 /// Waits until the master has nothing left to do, and returns that moment in ns.

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::daemon_cost::DaemonCost;
 use super::group::Group;
+use super::probe::Crowd;
 use super::process;
 use crate::child::Daemon;
 use crate::release::Programs;
@@ -54,7 +56,7 @@ impl<'a> Yard<'a> {
         let folder = tempfile::Builder::new().prefix("ym").tempdir_in(ON_DISK);
         let yard = Self { bench, folder: folder.context("make a folder")?, slots };
         yard.write_tokens()?;
-        yard.write("master.toml", &yard.master_settings())?;
+        yard.write("master.toml", &yard.master_settings(&[WORKER.to_owned()]))?;
         for app in ["noop", "moment", "line", "lines"] {
             std::os::unix::fs::symlink(&bench.programs.changeport, yard.path(app))
                 .context("make a launcher")?;
@@ -62,7 +64,27 @@ impl<'a> Yard<'a> {
         Ok(yard)
     }
 
-    fn master_settings(&self) -> String {
+    /// Makes a yard for so many workers that there is no other one.
+    pub(super) fn crowd(bench: &'a Bench, workers: usize) -> anyhow::Result<Self> {
+        let yard = Self::new(bench, 1)?;
+        let names: Vec<String> = (1..=workers).map(|number| format!("w{number}")).collect();
+        yard.write("master.toml", &yard.master_settings(&names))?;
+        // No secrets: what they open is gone with the folder.
+        let secret = |name: &String| format!("crowd-{name}");
+        let hashed = |name| format!("{name} {}\n", hex(&Sha256::digest(secret(name))));
+        yard.write("tokens", &names.iter().map(hashed).collect::<String>())?;
+        let secrets = names.iter().map(|name| secret(name) + "\n");
+        yard.write("secrets", &secrets.collect::<String>())?;
+        Ok(yard)
+    }
+
+    /// Attaches the workers of a crowd.
+    pub(super) fn attach_crowd(&self, port: &str) -> anyhow::Result<Crowd> {
+        let files = (self.path("control.sock"), self.path("secrets"));
+        Crowd::attach(&self.bench.probe, port, (&files.0, &files.1))
+    }
+
+    fn master_settings(&self, workers: &[String]) -> String {
         let probe = self.bench.probe.display();
         let moment = self.path("moment.ns");
         let builder = |name: &str, command: &str| {
@@ -76,7 +98,7 @@ impl<'a> Yard<'a> {
              master = { name = \"bench\", data = \"master\", control = \"control.sock\" }\n\
              worker_port = { listen = \"127.0.0.1:0\", token_file = \"tokens\" }\n"
                 .to_owned(),
-            format!("worker.local = {{ names = [\"{WORKER}\"], max_builds = {} }}\n", self.slots),
+            format!("worker.local = {{ names = {workers:?}, max_builds = {} }}\n", self.slots),
             "change_source.launch = { type = \"changeport\", listen = [\"unix:change.sock\"], \
              insecure_userns = true }\n"
                 .to_owned(),
@@ -164,7 +186,7 @@ impl<'a> Yard<'a> {
     }
 
     /// Returns the master and where it listens for workers.
-    fn start_master(&self) -> anyhow::Result<(Daemon, String)> {
+    pub(super) fn start_master(&self) -> anyhow::Result<(Daemon, String)> {
         let mut command = self.master_command();
         let mut master = Daemon::start("master", &mut command, &self.path("master.log"))?;
         let ready = master.wait_for("ready: ")?;
@@ -203,6 +225,10 @@ impl<'a> Yard<'a> {
     ) -> anyhow::Result<Vec<super::probe::Ran>> {
         super::probe::run(&self.bench.probe, &self.address(), times, command)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Finds the address for workers in the line with which a master says that it is ready.
