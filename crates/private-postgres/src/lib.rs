@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 const SCRIPT: &str = r#"
 set -e
 dir=$(mktemp -d /tmp/yardmaster-postgres.XXXXXX)
@@ -25,9 +27,81 @@ echo "$dir"
 cat >/dev/null
 "#;
 
-struct Server {
+/// A running server. It ends with this value, or with the process.
+#[derive(Debug)]
+pub struct Server {
     socket_dir: PathBuf,
-    _shell: Child,
+    shell: Child,
+}
+
+impl Server {
+    /// Starts a server for one test that does to it what others must not feel, or says that the
+    /// test is skipped.
+    ///
+    /// # Panics
+    /// When a server is installed and does not start.
+    pub fn of_its_own(test: &str) -> Option<Self> {
+        let server = bin_dir().map(|bin| start(&bin));
+        if server.is_none() {
+            skip(&format!("{test}: no PostgreSQL server is installed"));
+        }
+        server
+    }
+
+    /// Returns where its socket is.
+    pub fn socket_dir(&self) -> &Path {
+        &self.socket_dir
+    }
+
+    /// Stops every process of it where it stands; no connection is closed.
+    ///
+    /// # Panics
+    /// When its processes are not found.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets every process of it go on.
+    ///
+    /// # Panics
+    /// When its processes are not found.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let file = self.socket_dir.join("data/postmaster.pid");
+        let text = std::fs::read_to_string(file).expect("the server notes its pid");
+        let first = text.lines().next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
+        let first = first.expect("the first line is the pid");
+        // It goes first: it makes no new processes meanwhile.
+        kill_process(first, signal).expect("signal the server");
+        for child in children_of(first) {
+            // It may have ended just now.
+            let _is_gone = kill_process(child, signal).is_err();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A frozen server cannot end.
+        self.signal(Signal::CONT);
+        drop(self.shell.stdin.take());
+        self.shell.wait().expect("the shell ends with its input");
+    }
+}
+
+fn children_of(parent: Pid) -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let children = entries.filter_map(|entry| {
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let fields = stat.rsplit_once(") ")?.1;
+        let its: i32 = fields.split(' ').nth(1)?.parse().ok()?;
+        (Pid::from_raw(its) == Some(parent)).then_some(pid)
+    });
+    children.collect()
 }
 
 static SERVER: OnceLock<Option<Server>> = OnceLock::new();
@@ -82,7 +156,7 @@ fn start(bin: &Path) -> Server {
     let stdout = shell.stdout.take().expect("stdout is piped");
     BufReader::new(stdout).read_line(&mut line).expect("read where PostgreSQL is");
     assert!(!line.is_empty(), "PostgreSQL did not start; see above");
-    Server { socket_dir: PathBuf::from(line.trim_end()), _shell: shell }
+    Server { socket_dir: PathBuf::from(line.trim_end()), shell }
 }
 
 /// Says which test cannot run, and why.
