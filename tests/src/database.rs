@@ -1,7 +1,8 @@
 //! A look into a master's database, for what no program of ours would write there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use private_postgres::Server;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, SqliteConnection};
@@ -50,11 +51,12 @@ impl SqliteLock {
     }
 }
 
-/// A new database on the PostgreSQL server of this test run.
+/// A new database on the PostgreSQL server of this test run, or on one of its own.
 #[derive(Debug)]
 pub struct Postgres {
-    socket_dir: &'static Path,
+    socket_dir: PathBuf,
     name: String,
+    own: Option<Server>,
 }
 
 impl Postgres {
@@ -63,10 +65,31 @@ impl Postgres {
     /// # Panics
     /// When the server does not make one.
     pub fn new(test: &str) -> Option<Self> {
-        let socket_dir = private_postgres::socket_dir(test)?;
-        let database = Self { socket_dir, name: private_postgres::fresh_name() };
-        database.administer(&format!("CREATE DATABASE {} TEMPLATE template0", database.name));
-        Some(database)
+        let socket_dir = private_postgres::socket_dir(test)?.to_owned();
+        Some(Self { socket_dir, name: private_postgres::fresh_name(), own: None }.made())
+    }
+
+    /// The same on a server of its own, which can be frozen.
+    ///
+    /// # Panics
+    /// When the server does not make one.
+    pub fn of_its_own(test: &str) -> Option<Self> {
+        let server = Server::of_its_own(test)?;
+        let socket_dir = server.socket_dir().to_owned();
+        Some(Self { socket_dir, name: private_postgres::fresh_name(), own: Some(server) }.made())
+    }
+
+    fn made(self) -> Self {
+        self.administer(&format!("CREATE DATABASE {} TEMPLATE template0", self.name));
+        self
+    }
+
+    /// Returns the server that can be frozen.
+    ///
+    /// # Panics
+    /// When it is shared with other tests.
+    pub fn server(&self) -> &Server {
+        self.own.as_ref().expect("the server is of its own")
     }
 
     /// Returns what a master's `state` is for it.

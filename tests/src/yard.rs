@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -151,6 +151,13 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
         let line = daemon.wait_for("ready: ");
         let address = line.split("workers ").nth(1).and_then(|rest| rest.split(',').next());
         self.worker_address = address.map(str::to_owned);
+        daemon
+    }
+
+    /// Starts the master, and waits for no more than that it takes orders to end.
+    pub fn start_master_unready(&self) -> Daemon {
+        let daemon = Daemon::start("master", &mut self.master_command());
+        wait_until("the handlers of its signals", || catches_term(daemon.pid()).then_some(()));
         daemon
     }
 
@@ -421,6 +428,14 @@ impl Drop for Yard {
     }
 }
 
+fn catches_term(pid: Pid) -> bool {
+    let file = format!("/proc/{}/status", pid.as_raw_pid());
+    let status = fs::read_to_string(file).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0);
+    caught & (1 << (Signal::TERM.as_raw() - 1)) != 0
+}
+
 /// Returns the command whose spool entry a process holds open.
 fn locked_in(process: &Path, spool: &Path) -> Option<String> {
     let mut files = fs::read_dir(process.join("fd")).ok()?.flatten();
@@ -445,7 +460,7 @@ fn supervises(process: &Path, spool: &Path) -> bool {
 fn end_everything_in(folder: &Path) {
     for pid in processes_in(folder) {
         // It may be gone by now.
-        let _is_gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_err();
+        let _is_gone = rustix::process::kill_process(pid, Signal::KILL).is_err();
     }
 }
 

@@ -76,13 +76,17 @@ pub(crate) async fn run(
     let Configuration { master, worker_port, change_sources, mut engine } = configuration;
     make_private(&master.data)?;
     let _lock = Lock::acquire(&master.data.join("lock"))?;
-    let (store, identity) = open_store(&master).await?;
-    engine.revision = keep_revision(&store, &files).await?;
+    let opening = open(&master, &files);
+    // A start that is cut off is as one that is killed; the database may keep it waiting for long.
+    let (store, identity, revision, shelf) = tokio::select! {
+        opened = opening => opened?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    engine.revision = revision;
     let settings = Arc::new(engine);
     let heart = Tasks::default();
     let doors = Tasks::default();
-    let shelf = Arc::new(Shelf::open(&master.data.join("logs"))?);
-    retire_doubled(&store, &shelf).await?;
     let (core, mut ended) = start_heart(&heart, &store, &settings, identity, &shelf);
     let (board, users) = (SourceBoard::default(), Users::default());
     let yard = Yard { master, settings, identity, store, core, shelf, board, users };
@@ -142,6 +146,18 @@ fn make_private(path: &Path) -> Result<(), DaemonError> {
         .mode(0o700)
         .create(path)
         .map_err(|source| DaemonError::Directory { path: path.to_owned(), source })
+}
+
+/// Opens database and logs, and notes the configuration.
+async fn open(
+    master: &MasterSection,
+    files: &[SourceFile],
+) -> Result<(Arc<Store>, Identity, i64, Arc<Shelf>), DaemonError> {
+    let (store, identity) = open_store(master).await?;
+    let revision = keep_revision(&store, files).await?;
+    let shelf = Arc::new(Shelf::open(&master.data.join("logs"))?);
+    retire_doubled(&store, &shelf).await?;
+    Ok((store, identity, revision, shelf))
 }
 
 async fn open_store(master: &MasterSection) -> Result<(Arc<Store>, Identity), DaemonError> {

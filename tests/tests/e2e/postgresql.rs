@@ -1,13 +1,23 @@
 //! The same on PostgreSQL: launches, a master killed in between, one master at a time.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
-use e2e::{Postgres, Yard, finish};
+use e2e::{Daemon, Postgres, Yard, finish};
 
 use super::restart::{counting, expected_output, open_gate, wait_for_half_way};
 
 const ONE: &str = r#"
 app.one = { builder = "one" }
+[builder.one]
+workers = ["local"]
+steps = [{ name = "one", command = ["printf", "[%s]", "${args}"] }]
+"#;
+
+/// The same, behind other tables.
+const ONE_MORE: &str = r#"
+[app.one]
+builder = "one"
 [builder.one]
 workers = ["local"]
 steps = [{ name = "one", command = ["printf", "[%s]", "${args}"] }]
@@ -103,4 +113,75 @@ fn a_cut_connection_to_postgresql_loses_nothing() {
         yard.results("one", 2 * round);
     }
     assert_second_is_refused(&yard);
+}
+
+/// A yard whose master keeps its state on a server of its own, which can be frozen.
+fn yard_on_own(test: &str, more: impl FnOnce(&Yard) -> String) -> Option<(Yard, Postgres)> {
+    let database = Postgres::of_its_own(&format!("end-to-end on PostgreSQL, {test}"))?;
+    let yard = Yard::new("");
+    yard.configure_with_state(&database.url(), &more(&yard));
+    Some((yard, database))
+}
+
+fn one_and_counting(yard: &Yard) -> String {
+    format!("{}{ONE_MORE}", counting(yard))
+}
+
+fn stops_within_two_seconds(master: Daemon) {
+    let since = Instant::now();
+    let (code, log) = master.stop();
+    assert_eq!(code, 0, "{log}");
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+}
+
+#[test]
+fn a_frozen_server_holds_work_up_and_loses_none() {
+    let Some((mut yard, database)) = yard_on_own("a frozen server", one_and_counting) else {
+        return;
+    };
+    let mut master = yard.start_master();
+    let _worker = yard.start_worker("");
+    let counts = yard.start_changeport(&["run", "count"]);
+    wait_for_half_way(&yard);
+    database.server().freeze();
+    open_gate(&yard);
+    let waits = yard.start_changeport(&["run", "one", "x"]);
+    let asked = yard.master(&["builds"]);
+    assert_eq!(asked.code(), 69, "{}", asked.err());
+    assert!(asked.err().contains("did not answer"), "{}", asked.err());
+    master.wait_for("the database does not answer");
+    assert!(!master.log().contains("is gone"), "workers stay connected: {}", master.log());
+    database.server().thaw();
+    let counted = counts.finish();
+    assert_eq!((counted.code(), counted.stdout), (3, expected_output()));
+    let waited = waits.finish();
+    assert_eq!((waited.code(), waited.out().as_str()), (0, "[x]"), "{}", waited.err());
+    assert_eq!(yard.results("count", 1), ["FAILURE"]);
+    assert_eq!(yard.results("one", 1), ["SUCCESS"]);
+    assert_eq!(yard.witnesses().ran().len(), 1);
+    assert!(!master.log().contains("is gone"), "{}", master.log());
+}
+
+#[test]
+fn a_master_ends_within_two_seconds_while_its_server_is_frozen() {
+    let Some((mut yard, database)) = yard_on_own("a stop while frozen", one_and_counting) else {
+        return;
+    };
+    let master = yard.start_master();
+    let _worker = yard.start_worker("");
+    let counts = yard.start_changeport(&["run", "count"]);
+    wait_for_half_way(&yard);
+    let address = yard.worker_address().to_owned();
+    database.server().freeze();
+    stops_within_two_seconds(master);
+    // A start waits for the server, and can be told to end as well.
+    stops_within_two_seconds(yard.start_master_unready());
+    database.server().thaw();
+    let mut master = yard.start_master_at(&address);
+    master.wait_for("worker w1 attached");
+    open_gate(&yard);
+    let counted = counts.finish();
+    assert_eq!((counted.code(), counted.stdout), (3, expected_output()));
+    assert_eq!(yard.results("count", 1), ["FAILURE"]);
+    assert_eq!(yard.witnesses().ran().len(), 1);
 }

@@ -128,7 +128,10 @@ pub fn main() -> ExitCode {
 
 /// Tells a master that said no from one that said nothing.
 fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<Refusal>() {
+    let refusal = error.downcast_ref::<Refusal>();
+    if refusal.is_some_and(|refusal| refusal.code == "database") {
+        EXIT_UNAVAILABLE
+    } else if refusal.is_some() {
         EXIT_USAGE
     } else if error.is::<FilesError>() {
         EXIT_CONFIG

@@ -29,6 +29,7 @@ use super::identity::{Principal, Who};
 use super::listener::{Door, ListenerParts};
 use super::submit::{Reply, Verdict};
 use super::{log_range, question, request, submit};
+use crate::store::StoreError;
 
 /// What the listener could find out about a client.
 #[derive(Debug)]
@@ -89,6 +90,13 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     let mut session =
         Session { parts, door, principal, features, user, authority, follower, submissions };
     let outcome = session.serve(&mut frames, &mut out).await;
+    if let (Door::Control, Err(error)) = (&session.door, &outcome)
+        && error.is::<StoreError>()
+    {
+        // A client of the change port tries again by itself; an administrator is told why.
+        let hint = "commands go on meanwhile; try again when it answers";
+        out.send(&refusal("database", &format!("{error:#}"), hint)).await?;
+    }
     if let Some(follower) = session.follower.take() {
         follower.leave(parts, way.departure()).await;
     }

@@ -169,7 +169,8 @@ async fn end<C: Run>(connection: &mut C, written: sqlx::Result<bool>) -> sqlx::R
         Ok(false) => connection.run(query!("ROLLBACK")).await.map(|_| false),
         Err(error) => Err(error),
     };
-    if ended.is_err() {
+    // A connection that is in doubt is replaced, which rolls back: it is not to be waited for again.
+    if ended.as_ref().is_err_and(|error| !Meaning::of(error).leaves_doubt()) {
         // After some errors nothing is left to roll back, which is an error of its own.
         if let Err(error) = connection.run(query!("ROLLBACK")).await {
             tracing::debug!("roll back after an error: {error:#}");

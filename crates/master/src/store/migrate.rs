@@ -3,9 +3,9 @@
 //! Each file is one transaction that also notes its number, so a start that is killed anywhere
 //! goes on where it stopped. Files are only ever added.
 
-use super::StoreError;
 use super::query::query;
 use super::run::Run;
+use super::{StoreError, patience};
 
 /// One step of the schema, for one of the databases.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +80,7 @@ async fn apply<C: Run>(
     wall_us: i64,
 ) -> sqlx::Result<()> {
     connection.script(C::BEGIN).await?;
-    connection.script(migration.script).await?;
+    connection.script_within(patience::MIGRATION, migration.script).await?;
     let note = query!(
         "INSERT INTO migration (n, name, applied_us) VALUES ($1, $2, $3)",
         migration.n,

@@ -21,10 +21,12 @@ mod codec;
 mod commit;
 mod error;
 mod load;
+mod loan;
 pub mod lock;
 mod merge;
 mod meta;
 mod migrate;
+mod patience;
 mod postgres;
 mod query;
 mod record;
@@ -47,10 +49,10 @@ pub use record::ReadError;
 pub use row::{LogRow, Revision, RevisionFile};
 pub use url::{BadStateUrl, StateUrl};
 
+use loan::Loan;
 use postgres::Postgres;
 use query::{Query, both};
 use record::Record;
-use run::Run as _;
 use sqlite::Sqlite;
 
 /// An open database. Its methods may be called from several tasks; writes queue up.
@@ -140,8 +142,8 @@ impl Store {
         read: fn(&Record) -> Result<T, ReadError>,
     ) -> Result<Vec<T>, StoreError> {
         let records = both!(self, db => {
-            let mut reader = db.readers.acquire().await.map_err(StoreError::query(doing))?;
-            reader.rows(query).await.map_err(StoreError::query(doing))?
+            let reader = db.readers.acquire().await.map_err(StoreError::query(doing))?;
+            Loan::new(reader).rows(query).await.map_err(StoreError::query(doing))?
         });
         records.iter().map(read).collect::<Result<_, _>>().map_err(StoreError::row(doing))
     }

@@ -1,19 +1,20 @@
 //! PostgreSQL: the same rows, and an advisory lock against a second master.
 //!
 //! The lock belongs to the writer's session. Should the session be lost and another master take
-//! over, the epoch fences this one off at its next batch.
+//! over, the epoch fences this one off at its next batch. A session whose connection was lost on
+//! the way lives on at the server, with the lock and perhaps a transaction: it is ended there.
 
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
+use sqlx::{ConnectOptions as _, PgConnection, PgPool};
 use tokio::sync::Mutex;
 
 use super::meta::{self, Meta};
 use super::query::query;
 use super::record::{ReadError, Record};
 use super::run::{Run as _, STATEMENTS};
-use super::{Start, StateUrl, StoreError, Writer, migrate};
+use super::{Start, StateUrl, StoreError, Writer, migrate, patience};
 
 /// The advisory lock of a master, in whatever database it uses: "yardmast".
 pub(super) const LOCK: i64 = 0x7961_7264_6d61_7374;
@@ -23,6 +24,14 @@ const READERS: u32 = 4;
 const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_ATTEMPTS_AT_START: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// What every session asks of the server. A client that vanished is noticed within a minute.
+const SESSION: [(&str, &str); 5] = [
+    ("synchronous_commit", "on"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("tcp_keepalives_idle", "20"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+];
 
 /// An open PostgreSQL database.
 #[derive(Debug)]
@@ -38,40 +47,61 @@ impl Postgres {
         url: &StateUrl,
         start: Start,
     ) -> Result<(Self, Meta), StoreError> {
-        let options = prepare(options.clone());
+        let options = prepare(options.clone(), start);
         let unopened = |source| StoreError::Open { url: url.to_string(), source };
-        let mut connection = options.connect().await.map_err(unopened)?;
+        let mut connection = connect(&options).await.map_err(unopened)?;
         require_utf8(&mut connection).await?;
         wait_for_lock(&mut connection, LOCK_ATTEMPTS_AT_START).await?;
         migrate::run(&mut connection, migrate::POSTGRES, start.wall_us).await?;
         let meta = meta::epoch_raise(&mut connection, start.incarnation).await?;
-        let readers =
-            PgPoolOptions::new().max_connections(READERS).connect_lazy_with(options.clone());
+        let readers = PgPoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(patience::CONNECT)
+            .connect_lazy_with(options.clone());
         Ok((Self { writer: Writer::new(connection, &meta), readers, options }, meta))
     }
 
     /// Replaces the writer's session, unless another master took over.
     pub(super) async fn relink(&self, writer: &mut Writer<PgConnection>) -> Result<(), StoreError> {
         const DOING: &str = "connect to the database again";
-        let mut fresh = self.options.connect().await.map_err(StoreError::query(DOING))?;
+        let mut fresh = connect(&self.options).await.map_err(StoreError::query(DOING))?;
         if meta::get(&mut fresh).await?.epoch != writer.epoch {
             return Err(StoreError::Deposed);
         }
-        // Ends our former session if it is still there; the lock of another master stays.
-        let old = std::mem::replace(&mut writer.connection, fresh);
-        if let Err(error) = old.close_hard().await {
-            tracing::debug!("close the former session of the database: {error:#}");
-        }
+        // Nothing is left to be said to the former connection; dropping it closes it.
+        drop(std::mem::replace(&mut writer.connection, fresh));
+        end_former_sessions(&mut writer.connection).await?;
         wait_for_lock(&mut writer.connection, LOCK_ATTEMPTS).await
     }
 }
 
-fn prepare(options: PgConnectOptions) -> PgConnectOptions {
+async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    patience::within(patience::CONNECT, options.connect()).await
+}
+
+/// Ends every other session of this very start that has the lock; that of another master stays.
+async fn end_former_sessions(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let question = query!(
+        "SELECT CASE WHEN pg_terminate_backend(pid) THEN 1::BIGINT ELSE 0 END AS ended \
+         FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
+         AND datname = current_database() AND usename = current_user \
+         AND application_name = current_setting('application_name') \
+         AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted \
+         AND (classid::BIGINT << 32) | objid::BIGINT = $1) ORDER BY pid",
+        LOCK
+    );
+    let ended = connection.rows(question).await;
+    ended.map(drop).map_err(StoreError::query("end the former session of the database"))
+}
+
+/// The name of the sessions tells this start from every other, whatever pids and hosts are called.
+fn prepare(options: PgConnectOptions, start: Start) -> PgConnectOptions {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy();
+    let (drawn, pid) = (start.incarnation & 0xffff_ffff, std::process::id());
     options
-        .application_name(&format!("yardmaster-master pid {} on {host}", std::process::id()))
-        .options([("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "60s")])
+        .application_name(&format!("yardmaster-master {drawn:08x} pid {pid} on {host}"))
+        .options(SESSION)
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging()
 }

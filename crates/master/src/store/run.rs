@@ -1,9 +1,12 @@
 //! What both databases do alike: execute a `Query`.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
+use super::patience;
 use super::query::{Cell, Query};
 use super::record::Record;
 
@@ -18,7 +21,11 @@ pub(super) trait Run {
     /// Statements with values that one text may hold.
     const JOINED: usize;
     /// Executes several statements without values, in one round trip, and returns their rows.
-    async fn script(&mut self, text: &str) -> sqlx::Result<Vec<Record>>;
+    async fn script(&mut self, text: &str) -> sqlx::Result<Vec<Record>> {
+        self.script_within(patience::ANSWER, text).await
+    }
+    /// The same with another limit; only a server has one.
+    async fn script_within(&mut self, limit: Duration, text: &str) -> sqlx::Result<Vec<Record>>;
     /// Executes a statement and returns how many rows it touched.
     async fn run(&mut self, query: Query<'_>) -> sqlx::Result<u64>;
     /// Executes a question and returns all rows.
@@ -26,13 +33,21 @@ pub(super) trait Run {
 }
 
 macro_rules! run_on {
-    ($connection:ty, $begin:literal, $joined:literal, $arguments:ty, $record:path) => {
+    (
+        $connection:ty, $begin:literal, $joined:literal, $arguments:ty, $record:path,
+        $within:path
+    ) => {
         impl Run for $connection {
             const BEGIN: &'static str = $begin;
             const JOINED: usize = $joined;
 
-            async fn script(&mut self, text: &str) -> sqlx::Result<Vec<Record>> {
-                let rows = sqlx::raw_sql(AssertSqlSafe(text)).fetch_all(self).await?;
+            async fn script_within(
+                &mut self,
+                limit: Duration,
+                text: &str,
+            ) -> sqlx::Result<Vec<Record>> {
+                let work = sqlx::raw_sql(AssertSqlSafe(text)).fetch_all(self);
+                let rows = $within(limit, work).await?;
                 Ok(rows.into_iter().map($record).collect())
             }
 
@@ -40,25 +55,31 @@ macro_rules! run_on {
                 #[cfg(test)]
                 super::tests::plans::record(&query.text);
                 let arguments = arguments::<$arguments>(&query.cells)?;
-                let done =
-                    sqlx::query_with(AssertSqlSafe(query.text), arguments).execute(self).await?;
-                Ok(done.rows_affected())
+                let work = sqlx::query_with(AssertSqlSafe(query.text), arguments).execute(self);
+                Ok($within(patience::ANSWER, work).await?.rows_affected())
             }
 
             async fn rows(&mut self, query: Query<'_>) -> sqlx::Result<Vec<Record>> {
                 #[cfg(test)]
                 super::tests::plans::record(&query.text);
                 let arguments = arguments::<$arguments>(&query.cells)?;
-                let rows =
-                    sqlx::query_with(AssertSqlSafe(query.text), arguments).fetch_all(self).await?;
+                let work = sqlx::query_with(AssertSqlSafe(query.text), arguments).fetch_all(self);
+                let rows = $within(patience::ANSWER, work).await?;
                 Ok(rows.into_iter().map($record).collect())
             }
         }
     };
 }
 
-run_on!(SqliteConnection, "BEGIN IMMEDIATE", 10, SqliteArguments, Record::Sqlite);
-run_on!(PgConnection, "BEGIN", 1, PgArguments, Record::Postgres);
+run_on!(
+    SqliteConnection,
+    "BEGIN IMMEDIATE",
+    10,
+    SqliteArguments,
+    Record::Sqlite,
+    patience::for_ever
+);
+run_on!(PgConnection, "BEGIN", 1, PgArguments, Record::Postgres, patience::within);
 
 fn arguments<A>(cells: &[Cell<'_>]) -> sqlx::Result<A>
 where

@@ -9,6 +9,7 @@ pub(super) mod plans;
 mod questions;
 mod round_trip;
 mod schema;
+mod silence;
 mod speed;
 mod takeover;
 
