@@ -14,10 +14,23 @@ pub enum State {
     Assigned { stop: Option<StopOrder> },
     /// The worker reported it.
     Running { stop: Option<StopOrder> },
+    /// It had not ended when the backup was made that this database was restored from. Only its
+    /// worker knows whether it still runs; whatever else became of it, it may have ended long ago.
+    Doubtful { stop: Option<StopOrder> },
     /// The outcome is committed; the log may still be coming.
     Ended { outcome: Outcome, log_bytes: u64 },
     /// Outcome and log are safe; the worker may forget it.
     Sealed { outcome: Outcome },
+}
+
+impl State {
+    /// Returns how it was told to end, if it was and has not.
+    pub fn stop(&self) -> Option<StopOrder> {
+        match self {
+            Self::Assigned { stop } | Self::Running { stop } | Self::Doubtful { stop } => *stop,
+            Self::Ended { .. } | Self::Sealed { .. } => None,
+        }
+    }
 }
 
 /// The master's half of one command.
@@ -63,8 +76,15 @@ impl Command {
     /// Returns what is known of the end.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.state {
-            State::Assigned { .. } | State::Running { .. } => None,
+            State::Assigned { .. } | State::Running { .. } | State::Doubtful { .. } => None,
             State::Ended { outcome, .. } | State::Sealed { outcome } => Some(outcome),
+        }
+    }
+
+    /// Forgets what a restored backup cannot know.
+    pub fn doubt(&mut self) {
+        if let State::Assigned { stop } | State::Running { stop } = self.state {
+            self.state = State::Doubtful { stop };
         }
     }
 
@@ -117,6 +137,7 @@ impl Command {
                 };
                 self.end(Outcome::Lost(reason), 0)
             }
+            State::Doubtful { .. } => self.end(Outcome::Lost(LostReason::Restored), 0),
             // Only `FinalAck` lets a worker forget, and there was none: its spool is gone. Waiting
             // for bytes that nobody has would never end.
             State::Ended { outcome, log_bytes: 1.. } => {
@@ -137,7 +158,7 @@ impl Command {
 
     fn reported(&mut self, view: &View, link: Option<Stamp>) -> Vec<Output> {
         match (&self.state, view) {
-            (State::Assigned { stop }, View::Running) => {
+            (State::Assigned { stop } | State::Doubtful { stop }, View::Running) => {
                 self.state = State::Running { stop: *stop };
                 vec![Output::Began]
             }
@@ -148,6 +169,10 @@ impl Command {
             }
             (State::Running { .. }, View::Ended { outcome, log_bytes }) => {
                 self.end_as_told(outcome, *log_bytes, link)
+            }
+            // What followed upon its end was not in the backup, and must not happen again.
+            (State::Doubtful { .. }, View::Ended { log_bytes, .. }) => {
+                self.end(Outcome::Lost(LostReason::Restored), *log_bytes)
             }
             (State::Running { .. }, View::Running) | (State::Ended { .. }, View::Ended { .. }) => {
                 Vec::new()
@@ -162,7 +187,7 @@ impl Command {
 
     fn stop(&mut self, order: StopOrder, link: Option<Stamp>) -> Vec<Output> {
         match &mut self.state {
-            State::Assigned { stop } | State::Running { stop } => {
+            State::Assigned { stop } | State::Running { stop } | State::Doubtful { stop } => {
                 *stop = Some(order);
                 self.send_stop(order, link)
             }
@@ -176,7 +201,10 @@ impl Command {
                 self.state = State::Sealed { outcome: outcome.clone() };
                 self.final_ack(link)
             }
-            State::Assigned { .. } | State::Running { .. } | State::Sealed { .. } => Vec::new(),
+            State::Assigned { .. }
+            | State::Running { .. }
+            | State::Doubtful { .. }
+            | State::Sealed { .. } => Vec::new(),
         }
     }
 

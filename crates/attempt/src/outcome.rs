@@ -29,15 +29,18 @@ pub enum LostReason {
     Spool,
     /// The worker does not have a command it once reported.
     Forgotten,
+    /// The database was restored from a backup, and what it knew of the command was outdated.
+    Restored,
 }
 
 impl LostReason {
     /// Every reason with its stable word.
-    pub const WORDS: [(Self, &'static str); 4] = [
+    pub const WORDS: [(Self, &'static str); 5] = [
         (Self::Supervisor, "supervisor"),
         (Self::Reboot, "reboot"),
         (Self::Spool, "spool"),
         (Self::Forgotten, "forgotten"),
+        (Self::Restored, "restored"),
     ];
 
     /// Returns the stable word, as stored and shown.
@@ -47,6 +50,7 @@ impl LostReason {
             Self::Reboot => "reboot",
             Self::Spool => "spool",
             Self::Forgotten => "forgotten",
+            Self::Restored => "restored",
         }
     }
 

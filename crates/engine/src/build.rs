@@ -1,7 +1,7 @@
 //! Runs builds: starts them, takes their steps in order, turns outcomes into results.
 
 use attempt::master::{Command as Half, Input, Output, State};
-use attempt::{CommandId, Outcome};
+use attempt::{CommandId, LostReason, Outcome};
 use config::Name;
 
 use crate::decision::{Action, Directive, StartOrder};
@@ -137,8 +137,7 @@ impl Engine {
         let before = command.half.state.clone();
         let Some(command) = self.durable.commands.edit(&id) else { return };
         let outputs = command.half.handle(input, link);
-        let was_stopped =
-            matches!(before, State::Assigned { stop: Some(_) } | State::Running { stop: Some(_) });
+        let was_stopped = before.stop().is_some();
         for output in &outputs {
             if let Output::Ended(outcome) = output {
                 self.command_ended(now, id, outcome, was_stopped);
@@ -154,7 +153,7 @@ impl Engine {
                 Output::Send(message) => self.send(id, message),
                 Output::Began => {
                     if let Some(command) = self.durable.commands.edit(&id) {
-                        command.began_us = Some(now.wall_us);
+                        command.began_us.get_or_insert(now.wall_us);
                     }
                 }
                 Output::Ended(_) | Output::LogCut => self.seal(id),
@@ -168,7 +167,7 @@ impl Engine {
         let log_bytes = match command.half.state {
             State::Ended { log_bytes, .. } => log_bytes,
             State::Sealed { .. } => 0,
-            State::Assigned { .. } | State::Running { .. } => return,
+            State::Assigned { .. } | State::Running { .. } | State::Doubtful { .. } => return,
         };
         self.actions.push(Action::SealLog { command: id, log_bytes });
     }
@@ -223,7 +222,9 @@ impl Engine {
         let Some(build) = self.durable.build(build_id) else { return };
         let progress = &build.steps[step as usize];
         let detail = outcome.to_string();
+        let is_outdated = *outcome == Outcome::Lost(LostReason::Restored);
         let may_repeat = matches!(outcome, Outcome::Lost(_))
+            && !is_outdated
             && build.plan.steps[step as usize].retry_safe
             && progress.attempts < MOST_ATTEMPTS
             && build.stop_reason.is_none();
@@ -235,7 +236,24 @@ impl Engine {
             let done = StepState::Done { result, exit: result::exit_of(outcome) };
             self.set_step(now, build_id, step, done, &detail);
         }
+        if is_outdated {
+            self.skip_rest(now, build_id, crate::backup::SKIPPED);
+        }
         self.advance(now, build_id);
+    }
+
+    /// Leaves out every step that was not begun, those that always run among them.
+    fn skip_rest(&mut self, now: Now, id: BuildId, why: &str) {
+        let Some(build) = self.durable.build(id) else { return };
+        let waiting: Vec<u32> = (0u32..)
+            .zip(&build.steps)
+            .filter(|(_, progress)| progress.state == StepState::Waiting)
+            .map(|(index, _)| index)
+            .collect();
+        for step in waiting {
+            let done = StepState::Done { result: BuildResult::Skipped, exit: Exit::Ours(0) };
+            self.set_step(now, id, step, done, why);
+        }
     }
 
     fn set_step(&mut self, now: Now, id: BuildId, step: u32, state: StepState, detail: &str) {

@@ -25,8 +25,19 @@ pub enum Action {
     Send { worker: Name, stamp: Stamp, directive: Directive },
     /// Complete, sync and index the log of a command, then report `LogSealed`.
     SealLog { command: CommandId, log_bytes: u64 },
+    /// Tell people of a command that a worker has and this database does not know.
+    Disowned { worker: Name, command: CommandId, fate: Fate },
     /// Something visible about a request changed: wake its followers.
     RequestChanged { request: RequestId },
+}
+
+/// What becomes of a command that nobody here knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It still runs, and has to end.
+    Killed,
+    /// It has ended, and is forgotten with its output.
+    Discarded,
 }
 
 /// An instruction for a worker.

@@ -14,6 +14,7 @@
 //! Where to add things: a scheduler kind is one file in `scheduler`, a step kind one in `step`.
 
 mod audience;
+mod backup;
 mod build;
 mod decision;
 mod dispatch;
@@ -42,7 +43,10 @@ mod volatile;
 mod why;
 mod workers;
 
-pub use decision::{Accepted, Action, Answer, Decision, Directive, Refusal, StartOrder, Stopped};
+pub use backup::{GAP, Unfinished, after_backup};
+pub use decision::{
+    Accepted, Action, Answer, Decision, Directive, Fate, Refusal, StartOrder, Stopped,
+};
 pub use durable::{Durable, Identity};
 pub use engine::Engine;
 pub use event::{

@@ -175,7 +175,11 @@ pub fn of_outcome(outcome: &Outcome) -> BuildResult {
         | Outcome::NotStarted(_) => BuildResult::Failure,
         Outcome::Cancelled => BuildResult::Cancelled,
         Outcome::Lost(
-            LostReason::Supervisor | LostReason::Reboot | LostReason::Spool | LostReason::Forgotten,
+            LostReason::Supervisor
+            | LostReason::Reboot
+            | LostReason::Spool
+            | LostReason::Forgotten
+            | LostReason::Restored,
         ) => BuildResult::Exception,
     }
 }
@@ -195,6 +199,9 @@ pub(crate) fn sentence(step: &Name, outcome: &Outcome) -> String {
                 LostReason::Reboot => "the worker's machine was restarted",
                 LostReason::Spool => "the worker came back without its spool",
                 LostReason::Forgotten => "the worker no longer knows of it",
+                LostReason::Restored => {
+                    "the database was restored from a backup made before its end"
+                }
             };
             format!("was lost: {why}")
         }

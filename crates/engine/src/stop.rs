@@ -1,7 +1,7 @@
 //! Ends a request on somebody's wish, in whatever state it is.
 
 use attempt::StopOrder;
-use attempt::master::{Input, State};
+use attempt::master::Input;
 
 use crate::decision::{Action, Answer, Stopped};
 use crate::engine::Engine;
@@ -69,10 +69,7 @@ impl Engine {
         let running = self
             .durable
             .commands()
-            .find(|command| {
-                command.build == id
-                    && matches!(command.half.state, State::Assigned { .. } | State::Running { .. })
-            })
+            .find(|command| command.build == id && command.half.outcome().is_none())
             .map(|command| command.id());
         match running {
             Some(command) => self.drive(now, command, Input::Stop(order)),

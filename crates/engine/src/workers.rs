@@ -4,7 +4,7 @@ use attempt::master::{self, Input};
 use attempt::{CommandId, Place, Stamp, ToMaster, ToWorker};
 use config::Name;
 
-use crate::decision::{Action, Directive};
+use crate::decision::{Action, Directive, Fate};
 use crate::engine::Engine;
 use crate::time::Now;
 use crate::volatile::Attached;
@@ -69,11 +69,20 @@ impl Engine {
         if self.durable.commands.get(&report.command).is_some() {
             return;
         }
-        let directive = match master::disown(report.command, &report.view, stamp) {
-            ToWorker::Stop { command, order, .. } => Directive::Stop { command, order },
-            ToWorker::FinalAck { command, .. } => Directive::FinalAck { command },
+        let (directive, fate) = match master::disown(report.command, &report.view, stamp) {
+            ToWorker::Stop { command, order, .. } => {
+                (Directive::Stop { command, order }, Fate::Killed)
+            }
+            ToWorker::FinalAck { command, .. } => {
+                (Directive::FinalAck { command }, Fate::Discarded)
+            }
             ToWorker::Start { .. } => return,
         };
+        // Of this incarnation an ended one was sealed, and only the word of it was lost.
+        if fate == Fate::Killed || report.command.incarnation != self.identity.incarnation {
+            let (worker, command) = (worker.clone(), report.command);
+            self.actions.push(Action::Disowned { worker, command, fate });
+        }
         self.actions.push(Action::Send { worker: worker.clone(), stamp, directive });
     }
 }

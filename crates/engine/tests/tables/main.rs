@@ -4,6 +4,7 @@
 //! the configuration is the text an administrator writes.
 
 mod audience;
+mod backup;
 mod building;
 mod launching;
 mod queueing;

@@ -12,9 +12,9 @@ use engine::scheduler::Scheduler;
 use engine::settings::{App, Builder, Settings, WorkerGroup};
 use engine::variable::Offered;
 use engine::{
-    Accepted, Action, Answer, BuildId, BuildResult, Directive, Engine, Event, Identity,
+    Accepted, Action, Answer, BuildId, BuildResult, Directive, Engine, Event, Fate, Identity,
     LaunchOffer, LaunchWait, NewChange, Now, Offer, RequestId, Rows, Standing, StartOrder,
-    StopScope, Stopped, Submission, Ticket, Write,
+    StopScope, Stopped, Submission, Ticket, Unfinished, Write,
 };
 
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -65,6 +65,8 @@ pub(crate) struct Yard {
     pub(crate) keys: BTreeMap<String, SubmissionKey>,
     /// Requests whose followers were woken, in order.
     pub(crate) changed: Vec<RequestId>,
+    pub(crate) disowned: Vec<(CommandId, Fate)>,
+    incarnation: u64,
 }
 
 impl Yard {
@@ -87,6 +89,8 @@ impl Yard {
             builds: BTreeMap::new(),
             keys: BTreeMap::new(),
             changed: Vec::new(),
+            disowned: Vec::new(),
+            incarnation: 7,
         }
     }
 
@@ -129,6 +133,7 @@ impl Yard {
             Action::Send { worker, stamp, directive } => self.send(&worker, stamp, directive),
             Action::SealLog { command, .. } => self.queue.push_back(Event::LogSealed { command }),
             Action::RequestChanged { request } => self.changed.push(request),
+            Action::Disowned { command, fate, .. } => self.disowned.push((command, fate)),
         }
     }
 
@@ -170,7 +175,7 @@ impl Yard {
     }
 
     fn restored(&self, rows: Rows) -> (Engine, Vec<Action>) {
-        let identity = Identity { incarnation: 7, epoch: self.epoch };
+        let identity = Identity { incarnation: self.incarnation, epoch: self.epoch };
         Engine::restore(self.engine.settings().clone(), identity, rows, self.now)
     }
 
@@ -192,6 +197,14 @@ impl Yard {
         }
     }
 
+    /// Starts the master with the database of an earlier moment.
+    pub(crate) fn restore_backup(&mut self, backup: Rows, unfinished: Unfinished) {
+        self.incarnation += 1;
+        let writes = engine::after_backup(backup.clone(), unfinished, self.now.wall_us);
+        writes.iter().cloned().for_each(|write| self.keep(write));
+        self.restart_with(written(backup, writes));
+    }
+
     /// Starts the master again with another configuration.
     pub(crate) fn restart_as(&mut self, configuration: &str) {
         let settings = Arc::new(settings(configuration));
@@ -200,6 +213,42 @@ impl Yard {
         self.engine = Engine::restore(settings, identity, rows, self.now).0;
         self.restart();
     }
+}
+
+/// Returns what a database holds of living rows after these writes.
+fn written(mut rows: Rows, writes: Vec<Write>) -> Rows {
+    for write in writes {
+        match write {
+            Write::Counter(row) => {
+                rows.counters.retain(|old| old.name != row.name);
+                rows.counters.push(row);
+            }
+            Write::Change(row) => {
+                rows.changes.retain(|old| old.id != row.id);
+                rows.changes.extend((row.holders > 0).then_some(row));
+            }
+            Write::Pending(row) => {
+                rows.pending
+                    .retain(|old| (&old.scheduler, &old.lane) != (&row.scheduler, &row.lane));
+                rows.pending.extend((!row.changes.is_empty()).then_some(row));
+            }
+            Write::Request(row) => {
+                rows.requests.retain(|old| old.id != row.id);
+                let is_done = matches!(row.state, RequestState::Done { .. });
+                rows.requests.extend((!is_done).then_some(row));
+            }
+            Write::Build(row) => {
+                rows.builds.retain(|old| old.id != row.id);
+                rows.builds.extend(row.end.is_none().then_some(row));
+            }
+            Write::Command(row) => {
+                rows.commands.retain(|old| old.id() != row.id());
+                rows.commands.push(row);
+            }
+            Write::SourceHeads(_) | Write::SubmissionKey(_) => panic!("a backup keeps {write:?}"),
+        }
+    }
+    rows
 }
 
 /// Clients.

@@ -47,6 +47,14 @@ pub(super) fn main(config: &Path, json: bool) -> anyhow::Result<()> {
             status.running,
             status.waiting
         )?;
+        if status.disowned > 0 {
+            let count = status.disowned;
+            writeln!(
+                out,
+                "{count} commands of workers were not known to the database and were killed or \
+                 discarded; the log says which"
+            )?;
+        }
         table::write(out, &["WORKER", "STATE", "BUSY", "BUILDS"], &workers)?;
         table::write(out, &["SOURCE", "KIND", "STATE", "LAST ROUND"], &sources)
     })

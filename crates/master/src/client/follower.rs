@@ -205,7 +205,7 @@ impl Follower {
                     let row = parts.store.log_of(command.id()).await?;
                     Some(row.map_or(0, |row| row.record_bytes))
                 }
-                State::Assigned { .. } | State::Running { .. } => None,
+                State::Assigned { .. } | State::Running { .. } | State::Doubtful { .. } => None,
             };
             list.push(Part {
                 part: command.part,

@@ -116,6 +116,7 @@ pub(super) async fn status(session: &Session<'_>) -> anyhow::Result<Result<Statu
         started_us: parts.started_us,
         waiting: overview.waiting,
         running: overview.running,
+        disowned: overview.disowned,
         workers: overview.workers,
         sources: parts.sources.lines(),
     }))

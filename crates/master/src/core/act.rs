@@ -1,18 +1,21 @@
 //! Performs actions after their writes are committed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use attempt::{CommandId, Stamp};
 use config::Name;
-use engine::{Action, Answer, Directive, RequestId, StartOrder, Ticket};
+use engine::{Action, Answer, Directive, Fate, RequestId, StartOrder, Ticket};
 use proto::message::command::{FinalAck, Program, Start, Stop, Variable};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::wire;
 
 /// So many watchers are no reason to look for those that nobody holds any more.
 const MOST_WATCHERS: usize = 64;
+/// More are not counted.
+const MOST_DISOWNED: usize = 10_000;
 
 /// What the loop says to a worker's connection.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub(super) struct Actors {
     watchers: BTreeMap<RequestId, watch::Sender<u64>>,
     /// With so many watchers, those of nobody are looked for.
     most_watchers: usize,
+    /// Commands of workers that the database did not know, since the start.
+    pub(super) disowned: BTreeSet<CommandId>,
     seals: mpsc::Sender<(CommandId, u64)>,
     /// Seals the keeper had no room for. It must never be waited for: it waits for the loop.
     backlog: VecDeque<(CommandId, u64)>,
@@ -55,6 +60,7 @@ impl Actors {
             waiting: BTreeMap::new(),
             watchers: BTreeMap::new(),
             most_watchers: MOST_WATCHERS,
+            disowned: BTreeSet::new(),
             seals,
             backlog: VecDeque::new(),
         }
@@ -84,6 +90,9 @@ impl Actors {
                 Action::SealLog { command, log_bytes } => {
                     self.backlog.push_back((command, log_bytes));
                 }
+                Action::Disowned { worker, command, fate } => {
+                    self.disowned(&worker, command, fate);
+                }
                 Action::RequestChanged { request } => self.wake(request),
             }
         }
@@ -101,6 +110,20 @@ impl Actors {
         {
             tracing::debug!("nobody waits for the answer any more");
         }
+    }
+
+    fn disowned(&mut self, worker: &Name, command: CommandId, fate: Fate) {
+        if self.disowned.len() < MOST_DISOWNED {
+            self.disowned.insert(command);
+        }
+        let what = match fate {
+            Fate::Killed => "is killed",
+            Fate::Discarded => "has ended and is discarded with its output",
+        };
+        warn!(
+            worker.name = %worker, command.id = %command,
+            "worker {worker} has command {command}, which this database does not know: it {what}"
+        );
     }
 
     /// Returns a receiver that wakes when the request changes.

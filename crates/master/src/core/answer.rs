@@ -66,8 +66,8 @@ fn kind(blocker: &engine::Blocker) -> &'static str {
 }
 
 /// Counts requests and workers.
-pub(super) fn overview(engine: &Engine) -> Overview {
-    let mut overview = Overview::default();
+pub(super) fn overview(engine: &Engine, disowned: usize) -> Overview {
+    let mut overview = Overview { disowned: disowned as u64, ..Overview::default() };
     for request in engine.durable().requests() {
         match request.state {
             RequestState::Waiting => overview.waiting += 1,

@@ -50,6 +50,8 @@ pub enum Question {
 pub struct Overview {
     pub waiting: u64,
     pub running: u64,
+    /// Commands of workers that the database did not know, since the start.
+    pub disowned: u64,
     pub workers: Vec<question::WorkerLine>,
 }
 

@@ -275,7 +275,9 @@ impl Yard {
             Question::Trail { request, reply } => reply.send(trail::of(engine, &request)).is_ok(),
             Question::Queue { reply } => reply.send(answer::queue(engine)).is_ok(),
             Question::Why { request, reply } => reply.send(answer::why(engine, &request)).is_ok(),
-            Question::Status { reply } => reply.send(answer::overview(engine)).is_ok(),
+            Question::Status { reply } => {
+                reply.send(answer::overview(engine, self.actors.disowned.len())).is_ok()
+            }
             Question::CommandsOf { worker, reply } => {
                 let commands = engine.durable().commands();
                 let ids = commands.filter(|c| c.worker == worker).map(|c| c.id()).collect();

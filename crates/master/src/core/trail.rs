@@ -61,7 +61,10 @@ pub(super) fn of(engine: &Engine, name: &RequestName) -> Option<Trail> {
         step: command.step,
         end_bytes: match command.half.state {
             State::Ended { log_bytes, .. } => Some(log_bytes),
-            State::Assigned { .. } | State::Running { .. } | State::Sealed { .. } => None,
+            State::Assigned { .. }
+            | State::Running { .. }
+            | State::Doubtful { .. }
+            | State::Sealed { .. } => None,
         },
     });
     Some(trail(request, stage, parts.collect()))

@@ -162,6 +162,9 @@ pub struct Status {
     pub started_us: i64,
     pub waiting: u64,
     pub running: u64,
+    /// Commands of workers that the master's database did not know, since it was started.
+    #[serde(default)]
+    pub disowned: u64,
     pub workers: Vec<WorkerLine>,
     pub sources: Vec<SourceLine>,
 }

@@ -46,7 +46,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     bug(
         MASTER,
-        "(State::Assigned { stop }, View::Running) => {\n                \
+        "(State::Assigned { stop } | State::Doubtful { stop }, View::Running) => {\n                \
          self.state = State::Running { stop: «*stop» };",
         "None",
         "a stop is forgotten when the command is seen running",

@@ -113,6 +113,9 @@ impl World {
                 Action::SealLog { command, log_bytes } => {
                     self.seals.insert(command, log_bytes);
                 }
+                Action::Disowned { command, .. } => {
+                    panic!("{command} is not known to the database that made it");
+                }
                 Action::RequestChanged { request } => {
                     if self.mutant != Some(Mutant::DeafFollowers) {
                         self.clients.look(request, &self.database);

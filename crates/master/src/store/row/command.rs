@@ -63,6 +63,7 @@ fn state_word(state: &State) -> &'static str {
     match state {
         State::Assigned { .. } => "assigned",
         State::Running { .. } => "running",
+        State::Doubtful { .. } => "doubtful",
         State::Ended { .. } => "ended",
         State::Sealed { .. } => "sealed",
     }

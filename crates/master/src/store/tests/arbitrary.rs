@@ -279,7 +279,8 @@ fn state() -> impl Strategy<Value = State> {
     let stop = option::of(stop).boxed();
     prop_oneof![
         stop.clone().prop_map(|stop| State::Assigned { stop }),
-        stop.prop_map(|stop| State::Running { stop }),
+        stop.clone().prop_map(|stop| State::Running { stop }),
+        stop.prop_map(|stop| State::Doubtful { stop }),
         (outcome(), any::<u64>())
             .prop_map(|(outcome, log_bytes)| State::Ended { outcome, log_bytes }),
         outcome().prop_map(|outcome| State::Sealed { outcome }),
