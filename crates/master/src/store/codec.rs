@@ -10,8 +10,12 @@ use super::record::ReadError;
 
 /// Stands before a character that a TEXT column cannot hold, and before itself.
 const ESCAPE: char = '\u{1a}';
-/// The version of the packing that the first byte of a packed cell names.
-const PACKING: u8 = 1;
+/// The version of the packing that the first byte of a packed cell names. Behind it stands the
+/// CRC-32C of the body, little-endian: SQLite has no checksums of its own.
+const PACKING: u8 = 2;
+/// The packing before had no checksum.
+const UNCHECKED: u8 = 1;
+const HEAD_BYTES: usize = 5;
 
 /// Replaces NUL, which PostgreSQL refuses in a text, so that `unescape` finds it again.
 ///
@@ -36,14 +40,16 @@ pub(super) fn display(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
 }
 
-/// Packs a structured value into one cell: a version byte, then MessagePack with field names.
+/// Packs a structured value into one cell: version byte, checksum, MessagePack with field names.
 ///
 /// # Panics
 /// Never for our rows: they hold nothing that MessagePack cannot express.
 pub(super) fn pack<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    let mut cell = vec![PACKING];
+    let mut cell = vec![PACKING, 0, 0, 0, 0];
     rmp_serde::encode::write_named(&mut cell, value)
         .expect("rows serialize: no maps with failing keys, and a Vec takes every byte");
+    let sum = crc32c::crc32c(&cell[HEAD_BYTES..]);
+    cell[1..HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
     cell
 }
 
@@ -52,13 +58,18 @@ pub(super) fn unpack<T: DeserializeOwned>(
     column: &'static str,
     cell: &[u8],
 ) -> Result<T, ReadError> {
-    match cell.split_first() {
-        Some((&PACKING, body)) => {
-            rmp_serde::from_slice(body).map_err(|why| ReadError::new(column, why))
+    let body = match cell.split_first() {
+        Some((&PACKING, rest)) => match rest.split_first_chunk() {
+            Some((sum, body)) if u32::from_le_bytes(*sum) == crc32c::crc32c(body) => body,
+            Some(_) | None => return Err(ReadError::new(column, "its checksum is another one")),
+        },
+        Some((&UNCHECKED, body)) => body,
+        Some((version, _)) => {
+            return Err(ReadError::new(column, format!("unknown packing {version}")));
         }
-        Some((version, _)) => Err(ReadError::new(column, format!("unknown packing {version}"))),
-        None => Err(ReadError::new(column, "empty cell")),
-    }
+        None => return Err(ReadError::new(column, "empty cell")),
+    };
+    rmp_serde::from_slice(body).map_err(|why| ReadError::new(column, why))
 }
 
 /// Reads a name of the configuration.
@@ -99,5 +110,17 @@ mod tests {
         assert!(unpack::<u8>("plan", &[]).is_err());
         assert!(unpack::<u8>("plan", &[9, 1]).is_err());
         assert!(unpack::<u8>("plan", &[PACKING]).is_err());
+        assert_eq!(unpack::<u8>("plan", &[UNCHECKED, 7]).unwrap(), 7);
+    }
+
+    #[test]
+    fn every_changed_bit_of_a_cell_is_found() {
+        let cell = pack(&("text".to_owned(), vec![1_u64, 2, 300]));
+        unpack::<(String, Vec<u64>)>("plan", &cell).unwrap();
+        for bit in 0..cell.len() * 8 {
+            let mut cell = cell.clone();
+            cell[bit / 8] ^= 1 << (bit % 8);
+            assert!(unpack::<(String, Vec<u64>)>("plan", &cell).is_err(), "bit {bit}");
+        }
     }
 }
