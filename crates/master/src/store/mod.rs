@@ -142,8 +142,9 @@ impl Store {
         read: fn(&Record) -> Result<T, ReadError>,
     ) -> Result<Vec<T>, StoreError> {
         let records = both!(self, db => {
-            let reader = db.readers.acquire().await.map_err(StoreError::query(doing))?;
-            Loan::new(reader).rows(query).await.map_err(StoreError::query(doing))?
+            let reader = db.readers.acquire().await.map_err(patience::in_time);
+            let reader = Loan::new(reader.map_err(StoreError::query(doing))?);
+            reader.rows(query).await.map_err(StoreError::query(doing))?
         });
         records.iter().map(read).collect::<Result<_, _>>().map_err(StoreError::row(doing))
     }

@@ -25,6 +25,15 @@ pub(super) async fn within<T>(
     })
 }
 
+/// Says what it means that a pool had no connection in time.
+pub(super) fn in_time(error: sqlx::Error) -> sqlx::Error {
+    if !matches!(error, sqlx::Error::PoolTimedOut) {
+        return error;
+    }
+    let what = "the database did not answer in time";
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, what))
+}
+
 /// Waits for a database in this process.
 pub(super) async fn for_ever<T>(
     _limit: Duration,
