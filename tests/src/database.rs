@@ -1,12 +1,15 @@
 //! A look into a master's database, for what no program of ours would write there.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use private_postgres::Server;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, SqliteConnection};
 use tokio::runtime::Runtime;
+
+use crate::process::finish;
 
 /// Executes a statement on an SQLite database that no master has open.
 ///
@@ -106,6 +109,28 @@ impl Postgres {
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
             self.name
         ));
+    }
+
+    /// Writes a dump of it, as an administrator does.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn dump(&self, file: &Path) {
+        let mut command = Command::new(private_postgres::program("pg_dump"));
+        command.arg("--format=custom").arg("--file").arg(file).arg(self.url());
+        let finished = finish(&mut command);
+        assert!(finished.status.success(), "{}", finished.err());
+    }
+
+    /// Puts a dump into its place.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn restore(&self, file: &Path) {
+        let mut command = Command::new(private_postgres::program("pg_restore"));
+        command.args(["--clean", "--if-exists", "--single-transaction"]);
+        let finished = finish(command.arg("--dbname").arg(self.url()).arg(file));
+        assert!(finished.status.success(), "{}", finished.err());
     }
 
     fn url_of(&self, name: &str) -> String {

@@ -124,6 +124,14 @@ pub fn fresh_name() -> String {
     format!("yard_{}", DATABASES.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Returns one of the programs that come with the server.
+///
+/// # Panics
+/// When none is installed.
+pub fn program(name: &str) -> PathBuf {
+    bin_dir().expect("a server is installed").join(name)
+}
+
 /// Finds the server's programs: where the environment says, else the newest Debian has.
 fn bin_dir() -> Option<PathBuf> {
     if let Some(bin) = std::env::var_os("YARDMASTER_POSTGRES_BIN") {

@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binaries, over real sockets, with real processes.
 
 mod administrator;
+mod backup;
 mod bad_input;
 mod client;
 mod database;

@@ -3,6 +3,7 @@
 mod builds;
 mod check;
 mod connect;
+mod db;
 mod explain;
 mod logs;
 mod queue;
@@ -26,6 +27,8 @@ use crate::settings::FilesError;
 /// Exit code for a command line or question that makes no sense, such as an unknown id. Source:
 /// `sysexits.h`.
 const EXIT_USAGE: u8 = 64;
+/// Exit code for data that is damaged.
+const EXIT_DATA: u8 = 65;
 /// Exit code for a configuration that cannot be used.
 pub(crate) const EXIT_CONFIG: u8 = 78;
 /// Exit code for a master that cannot be reached.
@@ -87,6 +90,9 @@ enum Command {
     },
     /// Show the master, its workers and its change sources.
     Status,
+    /// Back up, verify or restore the database.
+    #[command(subcommand)]
+    Db(db::Command),
     /// Draw a token for a worker: prints the secret and the line for `token_file`.
     Token { worker: String },
 }
@@ -106,6 +112,7 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         None | Some(Command::Run) => return run::main(config),
         Some(Command::Check) => return check::main(config, json),
+        Some(Command::Db(command)) => return db::main(config, json, command),
         Some(Command::Explain { code }) => return explain::main(&code),
         Some(Command::Builds { builder, limit }) => builds::main(config, json, builder, limit),
         Some(Command::Queue) => queue::main(config, json),

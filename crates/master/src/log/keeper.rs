@@ -11,6 +11,7 @@ use tracing::error;
 
 use super::lanes::Lanes;
 use super::orders::{Order, Orders};
+use super::seal::Sealed;
 use super::shelf::Shelf;
 use crate::core::Core;
 use crate::store::{LogRow, Store};
@@ -80,8 +81,7 @@ impl Keeper {
         let shelf = self.shelf.clone();
         let live = tokio::task::spawn_blocking(move || shelf.live(command)).await;
         let Some(live) = live.context("open a log")?? else {
-            // A start of the master came between the seal and the engine's knowing of it.
-            return Ok(());
+            return self.note_sealed(command).await;
         };
         wait_for_last_byte(live.watch(), &mut order.log_bytes).await?;
         let place = self.lanes.enter(live.length()).await;
@@ -90,6 +90,21 @@ impl Keeper {
         let sealed = tokio::task::spawn_blocking(move || shelf.seal(command)).await;
         drop(place);
         let Some(sealed) = sealed.context("seal a log")?? else { return Ok(()) };
+        self.note(command, &sealed).await
+    }
+
+    /// The log was sealed before: a start of the master came between that and the engine's
+    /// knowing of it. A database that was restored from a backup does not know of it either.
+    async fn note_sealed(&self, command: CommandId) -> anyhow::Result<()> {
+        if self.store.log_of(command).await?.is_some() {
+            return Ok(());
+        }
+        let shelf = self.shelf.clone();
+        let sealed = tokio::task::spawn_blocking(move || shelf.inspect(command)).await;
+        self.note(command, &sealed.context("read a sealed log")??).await
+    }
+
+    async fn note(&self, command: CommandId, sealed: &Sealed) -> anyhow::Result<()> {
         let row = LogRow {
             command,
             record_bytes: sealed.bytes,

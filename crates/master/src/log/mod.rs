@@ -7,6 +7,7 @@
 //! Invariant: a byte is visible to readers only after it is in the file, and the sealed form is
 //! synced before the database says so.
 
+pub mod check;
 mod hands;
 mod keeper;
 mod lanes;

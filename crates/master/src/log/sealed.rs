@@ -20,10 +20,10 @@ const MOST_INDEX_BYTES: u64 = 256 * 1024 * 1024;
 /// A sealed log, open for reading.
 #[derive(Debug)]
 pub struct SealedLog {
-    file: File,
-    index: Index,
+    pub(super) file: File,
+    pub(super) index: Index,
     /// Where the frames end in the file.
-    frames_end: u64,
+    pub(super) frames_end: u64,
 }
 
 impl SealedLog {

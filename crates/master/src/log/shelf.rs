@@ -3,7 +3,7 @@
 //! Opening a living log reads all of it, which may take seconds after a restart. Whoever does so
 //! has the command's hand meanwhile, and nobody else waits for it but for the same command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use proto::limits;
 use proto::message::question::LogRange;
 use tokio::sync::watch;
 
+use super::check;
 use super::hands::Hands;
 use super::live::LiveLog;
 use super::range::{self, Piece};
@@ -166,6 +167,49 @@ impl Shelf {
             doubled.extend(command.filter(|command| self.sealed_path(*command).exists()));
         }
         Ok(doubled)
+    }
+
+    /// Returns what a sealed log holds, read anew; for one that the database does not know.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn inspect(&self, command: CommandId) -> Result<Sealed, ShelfError> {
+        let path = self.sealed_path(command);
+        check::inspect(&path).map_err(|source| ShelfError::Open { path, source })
+    }
+
+    /// Returns the commands of which there are logs, in either form.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn commands(&self) -> Result<BTreeSet<CommandId>, ShelfError> {
+        let open = |source| ShelfError::Open { path: self.folder.clone(), source };
+        let mut commands = BTreeSet::new();
+        for entry in fs::read_dir(&self.folder).map_err(open)? {
+            let name = entry.map_err(open)?.file_name();
+            let stem = name.to_str().and_then(|name| name.split_once('.')).map(|(stem, _)| stem);
+            commands.extend(stem.and_then(command_of));
+        }
+        Ok(commands)
+    }
+
+    /// Moves the logs of a command that the database does not know out of the way, for people.
+    /// Returns the folder where they are.
+    ///
+    /// # Errors
+    /// When they cannot be moved.
+    pub fn set_aside(&self, command: CommandId) -> Result<PathBuf, ShelfError> {
+        let aside = self.folder.join("unknown");
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ShelfError::Open { path, source }
+        };
+        fs::create_dir_all(&aside).map_err(failed(&aside))?;
+        for path in [self.live_path(command), self.sealed_path(command)] {
+            let Some(name) = path.file_name().filter(|_| path.exists()) else { continue };
+            fs::rename(&path, aside.join(name)).map_err(failed(&path))?;
+        }
+        Ok(aside)
     }
 
     /// Opens a log for reading, in whichever form it is. It may have to read all of it, as `live`.

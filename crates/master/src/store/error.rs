@@ -31,10 +31,18 @@ pub enum StoreError {
     )]
     OldSqlite { found: String, needed: &'static str },
     #[error(
-        "the database is damaged ({finding}); stop here, keep a copy of {path} with its -wal \
-         file, and restore the last backup"
+        "the database {path} is damaged ({finding}); the master must not run on it. Restore the \
+         last backup with `master db restore FILE`, which keeps the damaged files beside it; \
+         logs and running commands are not touched"
     )]
     Damaged { path: PathBuf, finding: String },
+    #[error(
+        "{path} is a backup that was put in the place of a database; what it knows may be \
+         outdated: run `master db adopt` before the master"
+    )]
+    Backup { path: PathBuf },
+    #[error("put the restored database into the place of {path}")]
+    Swap { path: PathBuf, source: io::Error },
     #[error(
         "the PostgreSQL database stores text as {encoding}; \
          make one with `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`"
@@ -51,8 +59,17 @@ pub enum StoreError {
     Migrate { n: i64, name: &'static str, source: sqlx::Error },
     #[error("{doing}")]
     Query { doing: &'static str, source: sqlx::Error },
-    #[error("{doing}; the row was not written by this program: restore the last backup")]
+    #[error(
+        "{doing}; the row is damaged, or was not written by this program: restore the last \
+         backup with `master db restore FILE`"
+    )]
     Row { doing: &'static str, source: ReadError },
+    #[error(
+        "{}: ids would be given out again. Restore the last backup with \
+         `master db restore FILE`",
+        .findings.join("; ")
+    )]
+    Counters { findings: Vec<String> },
     #[error("another master took over the database; this one must stop")]
     Deposed,
 }
@@ -64,6 +81,8 @@ impl StoreError {
             Self::NetworkFileSystem { .. }
             | Self::OldSqlite { .. }
             | Self::Damaged { .. }
+            | Self::Backup { .. }
+            | Self::Counters { .. }
             | Self::Encoding { .. }
             | Self::Newer { .. }
             | Self::Row { .. } => true,
@@ -71,6 +90,7 @@ impl StoreError {
             | Self::Held { .. }
             | Self::Directory { .. }
             | Self::FileSystem { .. }
+            | Self::Swap { .. }
             | Self::Open { .. }
             | Self::Migrate { .. }
             | Self::Query { .. }

@@ -19,7 +19,7 @@ impl Store {
     }
 }
 
-async fn rows<C: Run>(from: &mut C) -> Result<Rows, StoreError> {
+pub(super) async fn rows<C: Run>(from: &mut C) -> Result<Rows, StoreError> {
     Ok(Rows {
         counters: list(from, "load counters", counter::living(), counter::read).await?,
         changes: list(from, "load changes", change::living(), change::read).await?,
@@ -32,7 +32,7 @@ async fn rows<C: Run>(from: &mut C) -> Result<Rows, StoreError> {
     })
 }
 
-async fn list<C: Run, T>(
+pub(super) async fn list<C: Run, T>(
     from: &mut C,
     doing: &'static str,
     query: Query<'_>,

@@ -1,7 +1,7 @@
 //! The single row that says which database this is and how far it is.
 
 use super::StoreError;
-use super::query::query;
+use super::query::{Query, query};
 use super::record::{ReadError, Record};
 use super::run::Run;
 
@@ -36,6 +36,25 @@ pub(super) async fn epoch_raise<C: Run>(
     let raise = query!("UPDATE meta SET epoch = epoch + 1 RETURNING incarnation, epoch, batch");
     let records = connection.rows(raise).await.map_err(StoreError::query(DOING))?;
     only(DOING, &records)
+}
+
+/// Leaves the past of a restored database behind: no id, epoch, batch or revision of it comes
+/// again, whatever was done after the backup was made.
+pub(super) fn reincarnate(incarnation: u64) -> Vec<Query<'static>> {
+    vec![
+        query!(
+            "UPDATE meta SET incarnation = $1, epoch = epoch + $2, batch = batch + $2",
+            incarnation.cast_signed(),
+            engine::GAP
+        ),
+        query!(
+            "INSERT INTO revision (n, sha256, files, loaded_us) \
+             SELECT n + $1, sha256, files, loaded_us FROM revision \
+             WHERE n = (SELECT max(n) FROM revision)",
+            engine::GAP
+        ),
+        query!("DROP TABLE IF EXISTS backup"),
+    ]
 }
 
 /// Reads the row.

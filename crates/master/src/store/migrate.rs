@@ -50,6 +50,8 @@ pub(super) async fn run<C: Run>(
     migrations: &[Migration],
     wall_us: i64,
 ) -> Result<(), StoreError> {
+    const DOING: &str = "make the table of migrations";
+    connection.script(MIGRATION_TABLE).await.map_err(StoreError::query(DOING))?;
     let newest = newest(connection).await?;
     let known = migrations.last().map_or(0, |migration| migration.n);
     if newest > known {
@@ -65,9 +67,14 @@ pub(super) async fn run<C: Run>(
     Ok(())
 }
 
-async fn newest<C: Run>(connection: &mut C) -> Result<i64, StoreError> {
+/// Returns the number of the newest migration that this program knows.
+pub(super) fn known() -> i64 {
+    SQLITE.last().map_or(0, |migration| migration.n)
+}
+
+/// Returns the number of the last migration of a database that has any.
+pub(super) async fn newest<C: Run>(connection: &mut C) -> Result<i64, StoreError> {
     const DOING: &str = "read which migrations were applied";
-    connection.script(MIGRATION_TABLE).await.map_err(StoreError::query(DOING))?;
     let newest = query!("SELECT n FROM migration ORDER BY n DESC LIMIT 1");
     let records = connection.rows(newest).await.map_err(StoreError::query(DOING))?;
     let n = records.first().map_or(Ok(0), |record| record.int("n"));

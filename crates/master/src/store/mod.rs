@@ -17,6 +17,7 @@
 //! To add a kind of row: its table in both `migrations/`, its file in `row/`, its line in
 //! `row::write` and in `load`, its generator in `tests/arbitrary.rs`.
 
+pub mod backup;
 mod codec;
 mod commit;
 mod error;
@@ -30,12 +31,16 @@ mod patience;
 mod postgres;
 mod query;
 mod record;
+pub mod restore;
 mod row;
 mod run;
+mod sanity;
 mod sqlite;
+mod swap;
 #[cfg(test)]
 pub(crate) mod tests;
 mod url;
+pub mod verify;
 
 use std::fmt;
 
@@ -69,6 +74,15 @@ pub struct Start {
     pub incarnation: u64,
     /// µs since 1970.
     pub wall_us: i64,
+}
+
+/// Where a database comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A master wrote it last.
+    Own,
+    /// It may be a backup, and is about to be adopted.
+    Restored,
 }
 
 /// A database opened for the one master that may write to it.
@@ -110,9 +124,13 @@ impl Store {
     /// When another master holds it, a newer version wrote it, it is damaged, or it lies where
     /// it cannot be safe. Each says what to do.
     pub async fn open(url: &StateUrl, start: Start) -> Result<Opened, StoreError> {
+        Self::open_of(url, start, Origin::Own).await
+    }
+
+    async fn open_of(url: &StateUrl, start: Start, origin: Origin) -> Result<Opened, StoreError> {
         let (store, meta) = match url {
             StateUrl::Sqlite(path) => {
-                let (sqlite, meta) = Sqlite::open(path, start).await?;
+                let (sqlite, meta) = Sqlite::open(path, start, origin).await?;
                 (Self::Sqlite(sqlite), meta)
             }
             StateUrl::Postgres(options) => {

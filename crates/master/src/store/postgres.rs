@@ -14,7 +14,7 @@ use super::meta::{self, Meta};
 use super::query::query;
 use super::record::{ReadError, Record};
 use super::run::{Run as _, STATEMENTS};
-use super::{Start, StateUrl, StoreError, Writer, migrate, patience};
+use super::{Start, StateUrl, StoreError, Writer, migrate, patience, sanity};
 
 /// The advisory lock of a master, in whatever database it uses: "yardmast".
 pub(super) const LOCK: i64 = 0x7961_7264_6d61_7374;
@@ -53,6 +53,7 @@ impl Postgres {
         require_utf8(&mut connection).await?;
         wait_for_lock(&mut connection, LOCK_ATTEMPTS_AT_START).await?;
         migrate::run(&mut connection, migrate::POSTGRES, start.wall_us).await?;
+        sanity::check(&mut connection).await?;
         let meta = meta::epoch_raise(&mut connection, start.incarnation).await?;
         let readers = PgPoolOptions::new()
             .max_connections(READERS)
@@ -75,7 +76,7 @@ impl Postgres {
     }
 }
 
-async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+pub(super) async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     patience::within(patience::CONNECT, options.connect()).await
 }
 

@@ -17,12 +17,12 @@ use super::lock::Lock;
 use super::meta::{self, Meta};
 use super::query::query;
 use super::run::{Run as _, STATEMENTS};
-use super::{Start, StoreError, Writer, migrate};
+use super::{Origin, Start, StoreError, Writer, backup, migrate, sanity, swap};
 
 /// Older ones can corrupt a database in WAL mode.
 const OLDEST: (&str, [u32; 3]) = ("3.51.3", [3, 51, 3]);
 /// How long to wait for an administrator's `sqlite3` or a backup.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
 /// An open SQLite database.
@@ -35,14 +35,25 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    pub(super) async fn open(path: &Path, start: Start) -> Result<(Self, Meta), StoreError> {
+    pub(super) async fn open(
+        path: &Path,
+        start: Start,
+        origin: Origin,
+    ) -> Result<(Self, Meta), StoreError> {
         let lock = prepare(path)?;
+        if let Some(kept) = swap::finish(path)? {
+            tracing::warn!("finished a restore; the database before is in {}", kept.display());
+        }
         let options = options(path);
         let damaged = |source| damaged_or_unopened(path, source);
         let mut connection = options.connect().await.map_err(damaged)?;
         require_version(&mut connection).await?;
-        quick_check(&mut connection, path).await?;
+        integrity_check(&mut connection, path).await?;
+        if origin == Origin::Own && backup::is_one(&mut connection).await? {
+            return Err(StoreError::Backup { path: path.to_owned() });
+        }
         migrate::run(&mut connection, migrate::SQLITE, start.wall_us).await?;
+        sanity::check(&mut connection).await?;
         let meta = meta::epoch_raise(&mut connection, start.incarnation).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -80,13 +91,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 /// Locks the database, makes its file readable by us only, and looks where it lies.
 fn prepare(path: &Path) -> Result<Lock, StoreError> {
-    if let Some(dir) = path.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(|source| StoreError::Directory { path: dir.to_owned(), source })?;
-    }
+    make_folder(path)?;
     let lock = Lock::acquire(&lock_path(path))?;
     let failed = |source| StoreError::FileSystem { path: path.to_owned(), source };
     let file = OpenOptions::new()
@@ -112,7 +117,14 @@ fn prepare(path: &Path) -> Result<Lock, StoreError> {
     }
 }
 
-fn lock_path(path: &Path) -> PathBuf {
+/// Makes the folder of a database, for this user only.
+pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
+    let Some(dir) = path.parent() else { return Ok(()) };
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| StoreError::Directory { path: dir.to_owned(), source })
+}
+
+pub(super) fn lock_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     PathBuf::from(name)
@@ -137,10 +149,13 @@ fn is_new_enough(version: &str) -> bool {
     numbers.as_slice() >= OLDEST.1.as_slice()
 }
 
-async fn quick_check(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
-    let records = connection.rows(query!("PRAGMA quick_check(1)")).await;
+/// Has every page, row and index looked at: an index that lies would hide rows. It takes twice
+/// as long as `quick_check`, 0.4 s for 600,000 rows.
+async fn integrity_check(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    let records = connection.rows(query!("PRAGMA integrity_check(1)")).await;
     let records = records.map_err(|source| damaged_or_unopened(path, source))?;
-    let finding = records.first().map_or(Ok(String::new()), |record| record.text("quick_check"));
+    let finding =
+        records.first().map_or(Ok(String::new()), |record| record.text("integrity_check"));
     match finding {
         Ok(finding) if finding == "ok" => Ok(()),
         Ok(finding) => Err(StoreError::Damaged { path: path.to_owned(), finding }),
@@ -150,7 +165,7 @@ async fn quick_check(connection: &mut SqliteConnection, path: &Path) -> Result<(
     }
 }
 
-fn damaged_or_unopened(path: &Path, source: sqlx::Error) -> StoreError {
+pub(super) fn damaged_or_unopened(path: &Path, source: sqlx::Error) -> StoreError {
     match Meaning::of(&source) {
         Meaning::DiskFailed => {
             StoreError::Damaged { path: path.to_owned(), finding: source.to_string() }
@@ -202,11 +217,30 @@ mod tests {
 
     #[test]
     fn network_file_systems_are_told_by_their_magic_number() {
-        assert_eq!(file_system(0x6969_i64), FileSystem::Network("NFS"));
+        for (magic, kind) in [
+            (0x6969_i64, "NFS"),
+            (0x517b, "an SMB share"),
+            (0xfe53_4d42, "an SMB share"),
+            (0x5346_414f, "AFS"),
+            (0x6b41_4653, "AFS"),
+            (0x00c3_6400, "CephFS"),
+            (0x0102_1997, "9P"),
+            (0x0bd0_0bd0, "Lustre"),
+            (0x4750_4653, "GPFS"),
+            (0x1983_0326, "BeeGFS"),
+            (0x0116_1970, "GFS2"),
+            (0x7461_636f, "OCFS2"),
+            (0x7375_7245, "Coda"),
+        ] {
+            assert_eq!(file_system(magic), FileSystem::Network(kind), "{magic:#x}");
+        }
         assert_eq!(file_system(0xff53_4d42_i64), FileSystem::Network("an SMB share"));
         assert_eq!(file_system(0xff53_4d42_u32.cast_signed()), FileSystem::Network("an SMB share"));
         assert_eq!(file_system(0x794c_7630_i64), FileSystem::Doubtful("overlayfs"));
-        assert_eq!(file_system(0xef53_i64), FileSystem::Local, "ext4");
+        assert_eq!(file_system(0x6573_5546_i64), FileSystem::Doubtful("FUSE"));
+        for local in [0xef53_i64, 0x5846_5342, 0x9123_683e, 0x2fc1_2fc1, 0x0102_1994] {
+            assert_eq!(file_system(local), FileSystem::Local, "{local:#x}");
+        }
     }
 
     #[test]

@@ -79,6 +79,10 @@ pub(in crate::store) fn put(row: &Change) -> Query<'_> {
     )
 }
 
+pub(in crate::store) fn after(id: i64, most: i64) -> Query<'static> {
+    query!(select!("WHERE id > $1 ORDER BY id LIMIT $2"), id, most)
+}
+
 pub(in crate::store) fn living() -> Query<'static> {
     query!(select!("WHERE holders > 0 ORDER BY id"))
 }

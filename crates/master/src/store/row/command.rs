@@ -69,6 +69,15 @@ fn state_word(state: &State) -> &'static str {
     }
 }
 
+/// The highest command up to an id.
+pub(in crate::store) fn below(id: &str) -> Query<'_> {
+    query!(select!("WHERE id <= $1 ORDER BY id DESC LIMIT 1"), id)
+}
+
+pub(in crate::store) fn after(id: &str, most: i64) -> Query<'_> {
+    query!(select!("WHERE id > $1 ORDER BY id LIMIT $2"), id, most)
+}
+
 pub(in crate::store) fn living() -> Query<'static> {
     query!(select!("WHERE state <> 'sealed' ORDER BY id"))
 }

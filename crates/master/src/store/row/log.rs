@@ -27,6 +27,20 @@ pub struct LogRow {
     pub sealed_us: i64,
 }
 
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT command, record_bytes, sealed_path, sealed_bytes, sha256, out_bytes, \
+             err_bytes, out_lines, err_lines, sealed_us FROM log ",
+            $tail
+        )
+    };
+}
+
+pub(in crate::store) fn after(command: &str, most: i64) -> Query<'_> {
+    query!(select!("WHERE command > $1 ORDER BY command LIMIT $2"), command, most)
+}
+
 fn put(row: &LogRow) -> Query<'_> {
     let LogRow {
         command,
@@ -62,7 +76,7 @@ fn put(row: &LogRow) -> Query<'_> {
     )
 }
 
-fn read(record: &Record) -> Result<LogRow, ReadError> {
+pub(in crate::store) fn read(record: &Record) -> Result<LogRow, ReadError> {
     let unsigned = |column| record.int(column).map(i64::cast_unsigned);
     Ok(LogRow {
         command: command_id("command", &record.text("command")?)?,
@@ -92,11 +106,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn log_of(&self, command: CommandId) -> Result<Option<LogRow>, StoreError> {
-        let query = query!(
-            "SELECT command, record_bytes, sealed_path, sealed_bytes, sha256, out_bytes, \
-             err_bytes, out_lines, err_lines, sealed_us FROM log WHERE command = $1",
-            command.to_string()
-        );
+        let query = query!(select!("WHERE command = $1"), command.to_string());
         self.ask_one("read where a log is", query, read).await
     }
 }

@@ -5,7 +5,7 @@ pub(super) mod change;
 pub(super) mod command;
 pub(super) mod counter;
 pub(super) mod key;
-mod log;
+pub(super) mod log;
 pub(super) mod pending;
 pub(super) mod request;
 mod revision;

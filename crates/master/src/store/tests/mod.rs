@@ -1,6 +1,7 @@
 //! One suite, run on both databases: `suite!` makes a test of each for every scenario.
 
 mod arbitrary;
+mod backup;
 mod batch;
 mod damage;
 pub(crate) mod fault;
