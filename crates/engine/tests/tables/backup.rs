@@ -1,7 +1,10 @@
 //! A database restored from a backup: nothing that may have run is run again, no id comes twice.
 
+use std::collections::BTreeSet;
+
 use engine::BuildResult::{Exception, Success};
 use engine::{Fate, LaunchWait, NewChange, Rows, Unfinished};
+use proptest::prelude::*;
 
 use crate::yard::{SECOND, SOURCE, Yard, accepted};
 
@@ -165,4 +168,88 @@ fn what_the_database_does_not_know_is_killed_or_discarded() {
     other.attach("w1", 1);
     let fates: Vec<Fate> = other.disowned.iter().map(|(_, fate)| *fate).collect();
     assert_eq!((fates, other.machine("w1").forgotten.len()), (vec![Fate::Discarded], 1));
+}
+
+/// What may happen between backups and restores.
+#[derive(Debug, Clone)]
+enum Happening {
+    Launch,
+    Ends { which: usize, code: i32 },
+    ComesOrGoes,
+    IsDeafOrHears,
+    MasterRestarts,
+    Backup,
+    Restore,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => Just(Happening::Launch),
+        8 => (0..4_usize, 0..2_i32).prop_map(|(which, code)| Happening::Ends { which, code }),
+        3 => Just(Happening::ComesOrGoes),
+        1 => Just(Happening::IsDeafOrHears),
+        1 => Just(Happening::MasterRestarts),
+        1 => Just(Happening::Backup),
+        1 => Just(Happening::Restore),
+    ]
+}
+
+/// A yard whose steps carry what was launched, and may go on after a failure.
+fn witnessed() -> Yard {
+    let mut yard = Yard::new(
+        r#"
+worker.all = { names = ["w1"] }
+app.job = { builder = "job" }
+[builder.job]
+workers = ["all"]
+steps = [
+  { name = "a", command = ["a", "${args}"], on_failure = "continue" },
+  { name = "b", command = ["b", "${args}"] },
+  { name = "c", command = ["c", "${args}"], always_run = true },
+]
+"#,
+    );
+    yard.attach("w1", 2);
+    yard
+}
+
+fn lets(yard: &mut Yard, happening: &Happening, launched: &mut u32, backup: &mut Option<Rows>) {
+    match happening {
+        Happening::Launch => {
+            *launched += 1;
+            yard.call_with("job", launched.to_string());
+        }
+        Happening::Ends { which, code } => yard.one_ends("w1", *which, *code),
+        Happening::ComesOrGoes if yard.is_attached("w1") => yard.detach("w1"),
+        Happening::ComesOrGoes => drop(yard.attach("w1", 2)),
+        Happening::IsDeafOrHears => {
+            let machine = yard.machine("w1");
+            machine.is_deaf = !machine.is_deaf;
+        }
+        Happening::MasterRestarts => yard.restart(),
+        Happening::Backup => *backup = Some(self::backup(yard)),
+        Happening::Restore => {
+            if let Some(rows) = backup.clone() {
+                yard.restore_backup(rows, Unfinished::End);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn whatever_happens_around_a_restore_no_step_runs_twice(
+        happenings in proptest::collection::vec(happening(), 1..80)
+    ) {
+        let (mut yard, mut launched, mut backup) = (witnessed(), 0, None);
+        for happening in &happenings {
+            lets(&mut yard, happening, &mut launched, &mut backup);
+            let starts = &yard.machine("w1").starts;
+            let ran: BTreeSet<_> = starts.iter().map(|order| &order.argv).collect();
+            prop_assert_eq!(ran.len(), starts.len(), "{:?}", starts.last());
+            let ids: BTreeSet<_> = starts.iter().map(|order| order.command).collect();
+            prop_assert_eq!(ids.len(), starts.len());
+        }
+    }
 }

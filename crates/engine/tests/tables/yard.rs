@@ -285,6 +285,14 @@ impl Yard {
         })
     }
 
+    /// Calls an app with an argument, for nobody who waits.
+    pub(crate) fn call_with(&mut self, app: &str, argument: String) {
+        let key = self.draw().to_string();
+        let args = vec![argument.into_bytes()];
+        let offer = Offer::Launch(LaunchOffer { args, ..launch(app, LaunchWait::Detach) });
+        accepted(self.submit(Submission { principal: ANN.to_owned(), key, body: 0, offer }));
+    }
+
     /// Calls an app that is accepted, and returns the name of its request.
     pub(crate) fn launch(&mut self, app: &str) -> String {
         accepted(self.call(app, LaunchWait::Follow)).requests[0].to_string()
@@ -417,6 +425,25 @@ impl Yard {
             let report = ToMaster { command, view };
             self.happens(Event::Reported { worker, stamp, report });
         }
+    }
+
+    /// One of the commands that a machine runs ends, whether or not the master knows of it; its
+    /// worker tells if it can.
+    pub(crate) fn one_ends(&mut self, worker: &str, which: usize, code: i32) {
+        let machine = self.machine(worker);
+        let running = machine.commands.iter().filter(|(_, view)| **view == View::Running);
+        let running: Vec<CommandId> = running.map(|(command, _)| *command).collect();
+        let Some(command) = running.get(which % running.len().max(1)).copied() else { return };
+        let view = View::Ended { outcome: Outcome::Exited(code), log_bytes: 0 };
+        machine.commands.insert(command, view.clone());
+        if let Some(stamp) = machine.stamp {
+            let report = ToMaster { command, view };
+            self.happens(Event::Reported { worker: named(worker), stamp, report });
+        }
+    }
+
+    pub(crate) fn is_attached(&mut self, worker: &str) -> bool {
+        self.machine(worker).stamp.is_some()
     }
 
     pub(crate) fn exits(&mut self, name: &str, code: i32) {
