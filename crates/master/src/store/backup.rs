@@ -125,7 +125,7 @@ async fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
     let options = SqliteConnectOptions::new()
         .filename(from)
         .busy_timeout(sqlite::BUSY_TIMEOUT)
-        .pragma("wal_autocheckpoint", "0")
+        .read_only(true)
         .disable_statement_logging();
     let mut connection = options.connect().await.map_err(failed)?;
     let copied = sqlx::query("VACUUM INTO $1")

@@ -50,8 +50,7 @@ pub async fn database(url: &StateUrl, logs: TakeLog<'_>) -> Result<Inspection, S
             let options = SqliteConnectOptions::new()
                 .filename(path)
                 .busy_timeout(sqlite::BUSY_TIMEOUT)
-                .pragma("query_only", "ON")
-                .pragma("wal_autocheckpoint", "0")
+                .read_only(true)
                 .disable_statement_logging();
             sqlite_file(path, options, &mut inspection, logs).await?;
         }

@@ -8,8 +8,9 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{EXIT_CONFIG, EXIT_DATA, check, complain};
 use crate::clock;
@@ -81,17 +82,12 @@ pub(super) fn main(config: &Path, json: bool, command: Command) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.context("start the runtime").and_then(|runtime| {
         runtime.block_on(async {
-            match command {
-                Command::Backup { file } => backup::main(&master, json, &file).await,
-                Command::Verify { file: Some(file), logs } => {
-                    verify::backup(json, &file, logs.as_deref()).await
-                }
-                Command::Verify { file: None, .. } => verify::database(&master, json).await,
-                Command::Restore { file, unfinished } => {
-                    restore::main(&master, json, &file, unfinished.into()).await
-                }
-                Command::Adopt { unfinished } => {
-                    adopt::main(&master, json, unfinished.into()).await
+            // What is dropped half-way has changed nothing, and takes its files with it.
+            tokio::select! {
+                done = obey(&master, json, command) => done,
+                told = interrupted() => {
+                    told?;
+                    bail!("interrupted; nothing was changed")
                 }
             }
         })
@@ -103,6 +99,32 @@ pub(super) fn main(config: &Path, json: bool, command: Command) -> ExitCode {
             code_of(&error)
         }
     }
+}
+
+async fn obey(master: &MasterSection, json: bool, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Backup { file } => backup::main(master, json, &file).await,
+        Command::Verify { file: Some(file), logs } => {
+            verify::backup(json, &file, logs.as_deref()).await
+        }
+        Command::Verify { file: None, .. } => verify::database(master, json).await,
+        Command::Restore { file, unfinished } => {
+            restore::main(master, json, &file, unfinished.into()).await
+        }
+        Command::Adopt { unfinished } => adopt::main(master, json, unfinished.into()).await,
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn interrupted() -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("wait for signals")?;
+    let mut terminate = signal(SignalKind::terminate()).context("wait for signals")?;
+    // Both branches are cancel-safe.
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
 }
 
 fn read(config: &Path) -> Result<MasterSection, ExitCode> {
