@@ -46,7 +46,6 @@ impl Walk {
         self.now.offset
     }
 
-    #[cfg(test)]
     pub(super) fn mark(&self) -> Mark {
         self.now
     }
