@@ -78,8 +78,8 @@ impl Engine {
             }
             ToWorker::Start { .. } => return,
         };
-        // Of this incarnation an ended one was sealed, and only the word of it was lost.
-        if fate == Fate::Killed || report.command.incarnation != self.identity.incarnation {
+        // One of this incarnation was sealed, and the report of it came late.
+        if report.command.incarnation != self.identity.incarnation {
             let (worker, command) = (worker.clone(), report.command);
             self.actions.push(Action::Disowned { worker, command, fate });
         }
