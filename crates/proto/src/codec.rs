@@ -40,6 +40,8 @@ pub enum CodecError {
 
 /// Frames from this size on are read with room for the next one, in bytes.
 const LARGE_BYTES: usize = 16 * 1024;
+/// Frames from this size on are rare: their memory is taken once, and given back, in bytes.
+const HUGE_BYTES: usize = 256 * 1024;
 
 impl Decoder for FrameCodec {
     type Item = Frame;
@@ -47,13 +49,18 @@ impl Decoder for FrameCodec {
 
     fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
         let Some(size) = frame::announced(source, self.limit_bytes)? else { return Ok(None) };
+        if size >= HUGE_BYTES && source.len() == size {
+            return Ok(Some(frame::only(std::mem::take(source).into())));
+        }
         if let Some(frame) = frame::whole(source, size) {
             source.advance(size);
             return Ok(Some(frame));
         }
         // What is read at once is what there is room for. Only a peer that sends large frames
         // gets more than a little.
-        if size >= LARGE_BYTES {
+        if size >= HUGE_BYTES {
+            source.reserve(size - source.len());
+        } else if size >= LARGE_BYTES {
             source.reserve(2 * size - source.len());
         }
         Ok(None)
@@ -84,7 +91,7 @@ mod tests {
     proptest! {
         #[test]
         fn however_it_is_cut_a_stream_is_the_frames_that_a_reader_finds(
-            sizes in prop::collection::vec(0usize..70_000, 1..5),
+            sizes in prop::collection::vec(prop_oneof![9 => 0usize..70_000, 1 => 250_000usize..300_000], 1..5),
             pieces in prop::collection::vec(1usize..100_000, 1..9),
         ) {
             let stream: Vec<u8> = sizes.iter().flat_map(|size| frame(*size)).collect();
@@ -113,6 +120,14 @@ mod tests {
         let mut source = BytesMut::from(&frame(100)[..50]);
         assert!(FrameCodec::authenticated().decode_eof(&mut source).unwrap().is_none());
         assert!(source.is_empty());
+    }
+
+    #[test]
+    fn a_huge_frame_is_not_copied_and_leaves_nothing_behind() {
+        let mut source = BytesMut::from(&*frame(HUGE_BYTES));
+        let begin = source.as_ptr();
+        let got = FrameCodec::authenticated().decode(&mut source).unwrap().unwrap();
+        assert_eq!((got.body.as_ptr(), source.capacity()), (begin, 0));
     }
 
     #[test]

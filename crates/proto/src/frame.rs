@@ -168,6 +168,14 @@ pub(crate) fn whole(waiting: &[u8], size: usize) -> Option<Frame> {
     })
 }
 
+/// Makes a frame of the bytes that are one, without a copy.
+#[cfg(feature = "tokio")]
+pub(crate) fn only(mut frame: Vec<u8>) -> Frame {
+    let (kind, flags) = (u16::from_be_bytes([frame[4], frame[5]]), frame[6]);
+    frame.drain(..HEADER_BYTES);
+    Frame { kind, flags, body: frame }
+}
+
 /// Returns the size of the first frame with its length, once that is there.
 pub(crate) fn announced(waiting: &[u8], limit: usize) -> Result<Option<usize>, DecodeError> {
     let Some(length) = waiting.first_chunk::<4>() else { return Ok(None) };
