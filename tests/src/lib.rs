@@ -7,6 +7,8 @@
 mod binaries;
 mod daemon;
 mod database;
+mod door;
+mod memory;
 mod process;
 mod raw;
 mod relay;
@@ -20,6 +22,8 @@ mod yard;
 pub use binaries::{Binary, binary};
 pub use daemon::Daemon;
 pub use database::{Postgres, SqliteLock, execute};
+pub use door::{Door, open_doors};
+pub use memory::Memory;
 pub use process::{Finished, finish, free_address, wait_until};
 pub use raw::Raw;
 pub use relay::{Relay, Relayed};

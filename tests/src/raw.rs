@@ -12,8 +12,8 @@ use proto::{Frame, FrameReader, Message, encode};
 /// Longer than a master takes for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-trait Stream: Read + Write {}
-impl<S: Read + Write> Stream for S {}
+trait Stream: Read + Write + Send {}
+impl<S: Read + Write + Send> Stream for S {}
 
 /// An open connection.
 pub struct Raw {

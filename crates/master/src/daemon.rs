@@ -25,6 +25,7 @@ use crate::change_source::{ChangeSource, Changeport};
 use crate::client::{self, Address, Door, Users};
 use crate::clock;
 use crate::core::{self, Core, CoreError, Parts};
+use crate::gate::Descriptors;
 use crate::log::{Keeper, SEALS_QUEUE, Shelf, ShelfError};
 use crate::settings::{Configuration, MasterSection, WorkerPort};
 use crate::status::SourceBoard;
@@ -89,7 +90,8 @@ pub(crate) async fn run(
     let doors = Tasks::default();
     let (core, mut ended) = start_heart(&heart, &store, &settings, identity, &shelf);
     let (board, users) = (SourceBoard::default(), Users::default());
-    let yard = Yard { master, settings, identity, store, core, shelf, board, users };
+    let descriptors = Descriptors::of_this_process();
+    let yard = Yard { master, settings, identity, store, core, shelf, board, users, descriptors };
     let opened = yard.open_doors(&doors, worker_port, &change_sources).await;
     let outcome = match opened {
         Ok(places) => {
@@ -215,6 +217,7 @@ struct Yard {
     shelf: Arc<Shelf>,
     board: SourceBoard,
     users: Users,
+    descriptors: Descriptors,
 }
 
 impl Yard {
@@ -267,7 +270,9 @@ impl Yard {
         let whom = "workers";
         let failed =
             |source| DaemonError::Listen { address: port.listen.to_string(), whom, source };
-        let listener = worker_port::Listener::bind(port.listen, parts).await.map_err(failed)?;
+        let share = self.descriptors.whole();
+        let listener =
+            worker_port::Listener::bind(port.listen, parts, share).await.map_err(failed)?;
         let address = listener.address().map_err(failed)?;
         doors.spawn("worker port", listener.run(doors.clone()));
         Ok(format!("workers {address}"))
@@ -310,9 +315,9 @@ impl Yard {
         door: Door,
         tokens: TokenFile,
     ) -> Result<String, DaemonError> {
-        let whom = match door {
-            Door::Control => "administrators",
-            Door::Change { .. } => "clients",
+        let (whom, share) = match door {
+            Door::Control => ("administrators", self.descriptors.whole()),
+            Door::Change { .. } => ("clients", self.descriptors.of_clients()),
         };
         let parts = client::ListenerParts {
             master: self.master.name.to_string(),
@@ -327,7 +332,7 @@ impl Yard {
             tokens,
             users: self.users.clone(),
         };
-        let listener = client::Listener::bind(address, door, Arc::new(parts))
+        let listener = client::Listener::bind(address, door, Arc::new(parts), share)
             .await
             .map_err(|source| DaemonError::Listen { address: address.to_string(), whom, source })?;
         let place = format!("{whom} {}", listener.address());

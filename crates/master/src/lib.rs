@@ -1,7 +1,8 @@
 //! The master: shells around the engine.
 //!
 //! `core` is the loop that decides, commits and acts; `store` is its memory on disk; `log` keeps
-//! what commands wrote; `worker_port` and `client` are the listeners; `change_source` are the
+//! what commands wrote; `worker_port` and `client` are the listeners, `gate` what all who connect
+//! have to pass; `change_source` are the
 //! polling sources; `settings` reads the configuration; `daemon` starts and stops it all in
 //! order; `cli` is the command line.
 
@@ -11,6 +12,7 @@ pub mod client;
 pub mod clock;
 pub mod core;
 pub mod daemon;
+pub mod gate;
 pub mod log;
 pub mod settings;
 pub mod status;

@@ -3,8 +3,11 @@
 mod administrator;
 mod backup;
 mod bad_input;
+mod bombs;
 mod client;
+mod crowd;
 mod database;
+mod descriptors;
 mod environment;
 mod flood;
 mod full_disk;

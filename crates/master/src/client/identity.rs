@@ -43,6 +43,11 @@ pub(super) fn of_peer(socket: &UnixStream, host: &str) -> Result<Principal, Stri
     Ok(Principal { name: format!("unix:{host}:{uid}"), who: Who::User { uid, gid } })
 }
 
+/// Returns the uid of the process that opened a Unix socket, as the kernel shows it here.
+pub(super) fn uid_of_peer(socket: &UnixStream) -> Option<u32> {
+    socket_peercred(socket).ok().map(|peer| peer.uid.as_raw())
+}
+
 /// Says whether uids mean the same here as for the kernel; otherwise `SO_PEERCRED` lies.
 pub(super) fn has_identity_map() -> bool {
     let Ok(map) = fs::read_to_string("/proc/self/uid_map") else { return true };

@@ -1,32 +1,31 @@
 //! The sockets on which clients call.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::Name;
+use futures_util::FutureExt as _;
 use proto::limits;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::Semaphore;
-use tracing::{info, warn};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tracing::{debug, info};
 
 use super::identity::{self, Principal, Who};
 use super::session::{self, Caller, Way};
 use super::socket_file::SocketFile;
 use super::users::Users;
 use crate::core::Core;
+use crate::gate::{Gate, Share, Source};
 use crate::log::Shelf;
 use crate::status::SourceBoard;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::worker_port::TokenFile;
 
-const MOST_HANDSHAKES: usize = 256;
-const BREATH: Duration = Duration::from_millis(100);
 /// After so many probes without an answer a peer was silent for `SILENCE_MS`.
 const UNANSWERED: u32 = 2;
 
@@ -56,6 +55,14 @@ pub enum Door {
 }
 
 impl Door {
+    /// Returns who comes through it, for people.
+    fn whom(&self) -> &'static str {
+        match self {
+            Self::Change { .. } => "client",
+            Self::Control => "administrator",
+        }
+    }
+
     /// Returns who may connect, as the mode of a socket's file.
     fn mode(&self) -> u32 {
         match self {
@@ -93,7 +100,7 @@ pub struct Listener {
     socket: Socket,
     door: Door,
     parts: Arc<ListenerParts>,
-    handshakes: Arc<Semaphore>,
+    gate: Gate,
 }
 
 impl Listener {
@@ -105,6 +112,7 @@ impl Listener {
         address: &Address,
         door: Door,
         parts: Arc<ListenerParts>,
+        share: Share,
     ) -> io::Result<Self> {
         let socket = match address {
             Address::Tcp(address) => Socket::Tcp(TcpListener::bind(address).await?),
@@ -113,8 +121,7 @@ impl Listener {
                 Socket::Unix(socket, file)
             }
         };
-        let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
-        Ok(Self { socket, door, parts, handshakes })
+        Ok(Self { socket, gate: Gate::new(door.whom(), share), door, parts })
     }
 
     /// Returns the address for people; with the port the system chose.
@@ -128,17 +135,20 @@ impl Listener {
     }
 
     /// Accepts until cancelled, then removes its socket file.
-    pub async fn run(self, tasks: Tasks) {
+    pub async fn run(mut self, tasks: Tasks) {
         let cancel = tasks.cancel().clone();
         loop {
             // Both branches are cancel-safe.
             let accepted = tokio::select! {
-                accepted = self.accept(&tasks) => accepted,
+                accepted = self.socket.accept() => accepted,
                 () = cancel.cancelled() => break,
             };
-            if let Err(error) = accepted {
-                warn!("accept a client's connection: {error}");
-                tokio::time::sleep(BREATH).await;
+            match accepted {
+                Ok(arrival) => self.welcome(&tasks, arrival),
+                Err(error) => {
+                    let accept = || self.socket.accept().now_or_never().is_some_and(|a| a.is_ok());
+                    self.gate.accept_failed(error, accept).await;
+                }
             }
         }
         if let Socket::Unix(_, file) = &self.socket
@@ -148,24 +158,22 @@ impl Listener {
         }
     }
 
-    async fn accept(&self, tasks: &Tasks) -> io::Result<()> {
-        match &self.socket {
-            Socket::Unix(socket, _) => {
-                let (client, _) = socket.accept().await?;
+    fn welcome(&self, tasks: &Tasks, arrival: Arrival) {
+        match arrival {
+            Arrival::Unix(client) => {
                 let caller = self.unix_caller(&client);
-                self.welcome(tasks, client, Way::Unix, caller);
+                // One that the kernel knows nothing of is as good as any other such.
+                let uid = identity::uid_of_peer(&client).unwrap_or(u32::MAX);
+                self.serve(tasks, client, Source::User(uid), Way::Unix, caller);
             }
-            Socket::Tcp(socket) => {
-                let (client, _) = socket.accept().await?;
-                client.set_nodelay(true)?;
-                keep_alive(&client)?;
-                self.welcome(tasks, client, Way::Tcp, Caller::MustShowToken);
-            }
+            Arrival::Tcp(client, from) => match prepare(&client) {
+                Ok(()) => self.serve(tasks, client, from.into(), Way::Tcp, Caller::MustShowToken),
+                Err(error) => debug!("a client was gone before it was greeted: {error}"),
+            },
         }
-        Ok(())
     }
 
-    fn unix_caller(&self, client: &tokio::net::UnixStream) -> Caller {
+    fn unix_caller(&self, client: &UnixStream) -> Caller {
         let (peercred, insecure_userns) = match &self.door {
             Door::Control => (true, true),
             Door::Change { peercred, insecure_userns, .. } => (*peercred, *insecure_userns),
@@ -191,26 +199,47 @@ impl Listener {
         identity::has_identity_map() || (insecure_userns && is_own)
     }
 
-    fn welcome<S>(&self, tasks: &Tasks, socket: S, way: Way, caller: Caller)
+    fn serve<S>(&self, tasks: &Tasks, socket: S, source: Source, way: Way, caller: Caller)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Ok(permit) = self.handshakes.clone().try_acquire_owned() else {
-            warn!("refused a client: too many unfinished handshakes");
-            return;
-        };
+        let Some(admission) = self.gate.admit(source) else { return };
         let (parts, door, cancel) = (self.parts.clone(), self.door.clone(), tasks.cancel().clone());
         tasks.spawn("client session", async move {
             // Dropping a session loses nothing: clients come back and name their place.
             let ended = tokio::select! {
-                ended = session::run(socket, way, caller, door, &parts, permit) => ended,
+                ended = session::run(socket, way, caller, door, &parts, admission) => ended,
                 () = cancel.cancelled() => Ok(()),
             };
             if let Err(error) = ended {
-                tracing::debug!("client connection ended: {error:#}");
+                debug!("client connection ended: {error:#}");
             }
         });
     }
+}
+
+/// Somebody at the door.
+#[derive(Debug)]
+enum Arrival {
+    Unix(UnixStream),
+    Tcp(TcpStream, IpAddr),
+}
+
+impl Socket {
+    /// Waits for the next one. Cancel-safe.
+    async fn accept(&self) -> io::Result<Arrival> {
+        match self {
+            Self::Unix(socket, _) => socket.accept().await.map(|(client, _)| Arrival::Unix(client)),
+            Self::Tcp(socket) => {
+                socket.accept().await.map(|(client, from)| Arrival::Tcp(client, from.ip()))
+            }
+        }
+    }
+}
+
+fn prepare(client: &TcpStream) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    keep_alive(client)
 }
 
 /// Lets the kernel find out that a client's machine is gone, as nothing is read from a client that

@@ -7,19 +7,19 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use engine::Departure;
 use engine::row::User;
 use futures_util::StreamExt as _;
-use proto::codec::FrameCodec;
+use proto::codec::{CodecError, FrameCodec};
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
 use proto::message::launch::{Cancel, Follow, Launch, Leave, SendChange};
 use proto::message::question::{
     BuildsWanted, LogWanted, QueueWanted, RequestWanted, StatusWanted, WhyWanted,
 };
-use proto::{Frame, Message, encode, limits};
+use proto::{DecodeError, Frame, Message, encode, limits};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit};
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
@@ -29,6 +29,7 @@ use super::identity::{Principal, Who};
 use super::listener::{Door, ListenerParts};
 use super::submit::{Reply, Verdict};
 use super::{log_range, question, request, submit};
+use crate::gate::Admission;
 use crate::store::StoreError;
 
 /// What the listener could find out about a client.
@@ -58,6 +59,8 @@ impl Way {
     }
 }
 
+/// For a refusal to a client that is hung up on.
+const LAST_WORD: Duration = Duration::from_millis(500);
 /// Submissions of one connection whose commit is awaited; then no more is read from it.
 const MOST_SUBMISSIONS: usize = 256;
 
@@ -70,16 +73,13 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     caller: Caller,
     door: Door,
     parts: &ListenerParts,
-    permit: OwnedSemaphorePermit,
+    admission: Admission,
 ) -> anyhow::Result<()> {
     let (read, write) = tokio::io::split(socket);
     let mut frames = FramedRead::new(read, FrameCodec::before_auth());
     let mut out = Out { write };
     let handshake = handshake(&mut frames, &mut out, caller, &door, parts);
-    let (principal, features) = timeout(Duration::from_millis(limits::HANDSHAKE_MS), handshake)
-        .await
-        .map_err(|_late| anyhow!("no handshake within {} ms", limits::HANDSHAKE_MS))??;
-    drop(permit);
+    let ((principal, features), _taken) = admission.shake_hands(handshake).await?;
     frames.decoder_mut().authenticate();
     let authority = match &door {
         Door::Control => Authority::All,
@@ -96,6 +96,9 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
         // A client of the change port tries again by itself; an administrator is told why.
         let hint = "commands go on meanwhile; try again when it answers";
         out.send(&refusal("database", &format!("{error:#}"), hint)).await?;
+    }
+    if let Err(error) = &outcome {
+        explain(error, &mut out).await;
     }
     if let Some(follower) = session.follower.take() {
         follower.leave(parts, way.departure()).await;
@@ -170,6 +173,22 @@ pub(super) fn refusal(code: &str, message: &str, hint: &str) -> Refusal {
     Refusal { code: code.to_owned(), message: message.to_owned(), hint: hint.to_owned() }
 }
 
+/// Tells a client why it is hung up on, where that is what it sent.
+async fn explain<S: AsyncWrite>(error: &anyhow::Error, out: &mut Out<S>) {
+    let decode = match error.downcast_ref::<CodecError>() {
+        Some(CodecError::Decode(decode)) => Some(decode),
+        Some(CodecError::Read(_)) => None,
+        None => error.downcast_ref::<DecodeError>(),
+    };
+    // A kind that is not known here was refused by name already.
+    let Some(decode) = decode.filter(|why| !matches!(why, DecodeError::UnknownKind { .. })) else {
+        return;
+    };
+    let said = refusal("bad_frame", &decode.to_string(), "");
+    // It may not read any more; then the end of the connection has to do.
+    drop(timeout(LAST_WORD, out.send(&said)).await);
+}
+
 /// The writing half. A slow client slows only itself.
 #[derive(Debug)]
 pub(super) struct Out<S> {
@@ -220,7 +239,7 @@ pub(super) struct Session<'a> {
 
 enum Next {
     Verdict(anyhow::Result<Verdict>),
-    Frame(Option<Result<Frame, proto::codec::CodecError>>),
+    Frame(Option<Result<Frame, CodecError>>),
     Step(anyhow::Result<Step>),
 }
 

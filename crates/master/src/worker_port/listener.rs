@@ -1,26 +1,22 @@
 //! Accepts workers' connections.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::time::Duration;
 
 use engine::settings::Settings;
+use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tracing::{info, warn};
+use tokio::time::Instant;
+use tracing::info;
 
 use super::session;
 use super::token::TokenFile;
 use crate::core::Core;
+use crate::gate::{Gate, Share, Throttle};
 use crate::log::Shelf;
 use crate::tasks::Tasks;
-
-/// Connections that have not yet proved who they are.
-const MOST_HANDSHAKES: usize = 256;
-/// After an accept that failed for want of descriptors.
-const BREATH: Duration = Duration::from_millis(100);
 
 /// What every session needs.
 #[derive(Debug)]
@@ -40,7 +36,9 @@ pub struct ListenerParts {
 pub struct Listener {
     socket: TcpListener,
     parts: Arc<ListenerParts>,
-    handshakes: Arc<Semaphore>,
+    gate: Gate,
+    /// Words about connections that ended badly, by where they came from.
+    ends: Arc<Throttle<IpAddr>>,
 }
 
 impl Listener {
@@ -48,10 +46,14 @@ impl Listener {
     ///
     /// # Errors
     /// When it is taken or not ours.
-    pub async fn bind(address: SocketAddr, parts: ListenerParts) -> io::Result<Self> {
+    pub async fn bind(address: SocketAddr, parts: ListenerParts, share: Share) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
-        let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
-        Ok(Self { socket, parts: Arc::new(parts), handshakes })
+        Ok(Self {
+            socket,
+            parts: Arc::new(parts),
+            gate: Gate::new("worker", share),
+            ends: Arc::default(),
+        })
     }
 
     /// Returns the address with the port the system chose.
@@ -63,7 +65,7 @@ impl Listener {
     }
 
     /// Accepts until cancelled.
-    pub async fn run(self, tasks: Tasks) {
+    pub async fn run(mut self, tasks: Tasks) {
         let cancel = tasks.cancel().clone();
         loop {
             // Both branches are cancel-safe.
@@ -74,23 +76,21 @@ impl Listener {
             match accepted {
                 Ok((socket, peer)) => self.welcome(&tasks, socket, peer),
                 Err(error) => {
-                    warn!("accept a worker's connection: {error}");
-                    tokio::time::sleep(BREATH).await;
+                    let accept = || self.socket.accept().now_or_never().is_some_and(|a| a.is_ok());
+                    self.gate.accept_failed(error, accept).await;
                 }
             }
         }
     }
 
     fn welcome(&self, tasks: &Tasks, socket: TcpStream, peer: SocketAddr) {
-        let Ok(permit) = self.handshakes.clone().try_acquire_owned() else {
-            warn!(%peer, "refused: too many unfinished handshakes");
-            return;
-        };
-        let (parts, family) = (self.parts.clone(), tasks.child());
+        let Some(admission) = self.gate.admit(peer.ip().into()) else { return };
+        let (parts, family, ends) = (self.parts.clone(), tasks.child(), self.ends.clone());
         tasks.spawn("worker session", async move {
-            match session::run(socket, &parts, permit, &family).await {
-                Ok(()) => {}
-                Err(error) => info!(%peer, "worker connection ended: {error:#}"),
+            if let Err(error) = session::run(socket, &parts, admission, &family).await
+                && let Some(others) = ends.pass(peer.ip(), Instant::now())
+            {
+                info!(%peer, others, "worker connection ended: {error:#}");
             }
         });
     }

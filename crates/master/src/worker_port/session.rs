@@ -18,13 +18,14 @@ use proto::{Frame, Message, encode, limits};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 use tracing::info;
 
 use super::listener::ListenerParts;
 use crate::core::{Question, ToSession, WorkerSession};
+use crate::gate::Admission;
 use crate::log::LiveLog;
 use crate::tasks::Tasks;
 use crate::wire;
@@ -36,22 +37,18 @@ const REPLIES: usize = 64;
 
 type Frames = FramedRead<OwnedReadHalf, FrameCodec>;
 
-/// Runs the connection to its end. The permit goes back once the peer proved who it is.
+/// Runs the connection to its end.
 pub(super) async fn run(
     socket: TcpStream,
     parts: &Arc<ListenerParts>,
-    permit: OwnedSemaphorePermit,
+    admission: Admission,
     family: &Tasks,
 ) -> anyhow::Result<()> {
     socket.set_nodelay(true).context("set TCP_NODELAY")?;
     let (read, mut write) = socket.into_split();
     let mut frames = FramedRead::new(read, FrameCodec::before_auth());
     let handshake = handshake(&mut frames, &mut write, parts);
-    let (worker, stamp) =
-        timeout(Duration::from_millis(limits::HANDSHAKE_MS), handshake)
-            .await
-            .map_err(|_late| anyhow!("no handshake within {} ms", limits::HANDSHAKE_MS))??;
-    drop(permit);
+    let ((worker, stamp), _taken) = admission.shake_hands(handshake).await?;
     frames.decoder_mut().authenticate();
     let (replies, outgoing) = mpsc::channel(REPLIES);
     let mut session = Session {
