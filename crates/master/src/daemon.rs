@@ -25,7 +25,7 @@ use crate::change_source::{ChangeSource, Changeport};
 use crate::client::{self, Address, Door, Users};
 use crate::clock;
 use crate::core::{self, Core, CoreError, Parts};
-use crate::gate::Descriptors;
+use crate::gate::{Descriptors, Throttle};
 use crate::log::{Keeper, SEALS_QUEUE, Shelf, ShelfError};
 use crate::settings::{Configuration, MasterSection, WorkerPort};
 use crate::status::SourceBoard;
@@ -266,6 +266,7 @@ impl Yard {
             core: self.core.clone(),
             shelf: self.shelf.clone(),
             sessions: AtomicI64::new(1),
+            misconduct: Throttle::default(),
         };
         let whom = "workers";
         let failed =

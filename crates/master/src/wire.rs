@@ -39,6 +39,13 @@ pub fn report_from_wire(report: Report) -> Result<ToMaster, BadReport> {
     Ok(ToMaster { command: command_from_wire(report.command), view })
 }
 
+/// Most of a reason that is kept, in bytes: it is part of rows that live in memory.
+const MOST_REASON_BYTES: usize = 4 * 1024;
+
+fn short(reason: &str) -> String {
+    reason[..reason.floor_char_boundary(MOST_REASON_BYTES)].replace('\0', "\u{fffd}")
+}
+
 fn outcome(end: &command::End) -> Option<Outcome> {
     Some(match end.ending {
         Ending::Exited => Outcome::Exited(end.code),
@@ -46,7 +53,7 @@ fn outcome(end: &command::End) -> Option<Outcome> {
         Ending::Timeout => Outcome::Timeout,
         Ending::OutOfMemory => Outcome::OutOfMemory,
         Ending::Cancelled => Outcome::Cancelled,
-        Ending::NotStarted => Outcome::NotStarted(end.reason.clone()),
+        Ending::NotStarted => Outcome::NotStarted(short(&end.reason)),
         Ending::Lost => Outcome::Lost(LostReason::from_word(&end.reason)?),
         Ending::Unknown => return None,
     })

@@ -18,6 +18,7 @@ mod launch;
 mod log_range;
 mod postgresql;
 mod restart;
+mod rogue_worker;
 mod slots;
 mod sockets;
 mod stopping;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use config::Name;
 use engine::settings::Settings;
 use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, TcpStream};
@@ -29,6 +30,8 @@ pub struct ListenerParts {
     pub shelf: Arc<Shelf>,
     /// Numbers connections within the epoch.
     pub sessions: AtomicI64,
+    /// Words about workers that say what they should not.
+    pub misconduct: Throttle<Name>,
 }
 
 /// The worker port, bound.

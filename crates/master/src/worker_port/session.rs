@@ -19,10 +19,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::codec::FramedRead;
-use tracing::info;
+use tracing::{info, warn};
 
+use super::given::Given;
 use super::listener::ListenerParts;
 use crate::core::{Question, ToSession, WorkerSession};
 use crate::gate::Admission;
@@ -34,6 +35,10 @@ use crate::wire;
 const ORDERS: usize = 4_096;
 /// Answers of this session's reader that may wait for its writer.
 const REPLIES: usize = 64;
+/// A piece of a stream is whole records: this is the largest one.
+const MOST_DATA_BYTES: usize = limits::STREAM_DATA_BYTES + proto::record::HEADER_BYTES;
+/// Ids of boots and spools are short.
+const MOST_ID_BYTES: usize = 128;
 
 type Frames = FramedRead<OwnedReadHalf, FrameCodec>;
 
@@ -56,15 +61,17 @@ pub(super) async fn run(
         worker: worker.clone(),
         stamp,
         replies,
-        allowed: BTreeSet::new(),
+        given: Arc::default(),
+        disowned: BTreeSet::new(),
         streams: BTreeMap::new(),
         last_stream: 0,
     };
     let orders = session.attach(&mut frames, family).await?;
+    let given = session.given.clone();
     let outcome = tokio::select! {
         // Dropping either half ends the connection; nothing is half-done in the engine.
         outcome = session.read(&mut frames) => outcome,
-        outcome = write_out(write, orders, outgoing) => outcome,
+        outcome = write_out(write, orders, outgoing, &given) => outcome,
         () = family.cancel().cancelled() => Ok(()),
     };
     let lost = Event::WorkerLost { worker: worker.clone(), stamp };
@@ -154,8 +161,9 @@ struct Session {
     worker: Name,
     stamp: Stamp,
     replies: mpsc::Sender<Vec<u8>>,
-    /// Commands this worker was given; it may speak of no others.
-    allowed: BTreeSet<CommandId>,
+    given: Arc<Given>,
+    /// Commands it came with that nobody here knows; they have to end, and it may say so.
+    disowned: BTreeSet<CommandId>,
     streams: BTreeMap<u32, Incoming>,
     /// The highest stream that was opened; those below may be done.
     last_stream: u32,
@@ -173,8 +181,9 @@ impl Session {
                 .await
                 .map_err(|_late| anyhow!("no attach within {} ms", limits::HANDSHAKE_MS))??
                 .open()?;
-        self.allow_known().await?;
+        check_place(&attach)?;
         let commands = translate(attach.commands)?;
+        self.recall(&commands).await?;
         let logs = self.positions(&commands).await?;
         self.reply(&Attached { logs }).await?;
         let (sender, orders) = mpsc::channel(ORDERS);
@@ -194,25 +203,47 @@ impl Session {
         self.parts.core.attach(event, session).await?;
         let facts = attach.facts;
         info!(
-            worker.name = %self.worker, version = %facts.version, host = %facts.hostname,
+            worker.name = %self.worker, version = ?facts.version, host = ?facts.hostname,
             cores = facts.cores, memory_bytes = facts.memory_bytes,
             "worker {} attached", self.worker
         );
         Ok(orders)
     }
 
-    async fn allow_known(&mut self) -> anyhow::Result<()> {
+    /// Asks what this worker was given before, and looks at what it comes with.
+    async fn recall(&mut self, commands: &[ToMaster]) -> anyhow::Result<()> {
         let worker = self.worker.clone();
         let known =
             self.parts.core.question(|reply| Question::CommandsOf { worker, reply }).await?;
-        self.allowed = known.into_iter().collect();
+        self.given = Arc::new(Given::new(known));
+        let ids = commands.iter().map(|report| report.command);
+        self.disowned = ids.filter(|id| !self.given.has(*id)).collect();
+        if let Some(first) = self.disowned.first() {
+            // It may be right: of a command that was settled it need not have heard.
+            let count = self.disowned.len();
+            info!(
+                worker.name = %self.worker, count, first.command = %first,
+                "worker {} comes with commands that are not under way here", self.worker
+            );
+        }
         Ok(())
+    }
+
+    /// Tells, with moderation, that a worker says what it should not.
+    fn suspect(&self, what: &str, command: CommandId) {
+        let worker = &self.worker;
+        if let Some(others) = self.parts.misconduct.pass(worker.clone(), Instant::now()) {
+            warn!(
+                worker.name = %worker, command.id = %command, others,
+                "worker {worker} {what} that it was not given; is it what it should be?"
+            );
+        }
     }
 
     /// Looks how much of each log is here. After a restart that reads the logs, beside the runtime.
     async fn positions(&self, commands: &[ToMaster]) -> anyhow::Result<Vec<LogPosition>> {
         let known = commands.iter().map(|report| report.command);
-        let known: Vec<_> = known.filter(|id| self.allowed.contains(id)).collect();
+        let known: Vec<_> = known.filter(|id| self.given.has(*id)).collect();
         let shelf = self.parts.shelf.clone();
         let look = move |id| {
             let offset = shelf.position(id)?;
@@ -239,11 +270,7 @@ impl Session {
 
     async fn frame(&mut self, frame: Frame) -> anyhow::Result<()> {
         match frame.kind {
-            Report::KIND => {
-                let report = wire::report_from_wire(frame.open()?)?;
-                let (worker, stamp) = (self.worker.clone(), self.stamp);
-                self.parts.core.tell(Event::Reported { worker, stamp, report }).await?;
-            }
+            Report::KIND => self.report(wire::report_from_wire(frame.open()?)?).await?,
             StreamOpen::KIND => self.open_stream(frame.open()?).await?,
             StreamData::KIND => self.stream_data(&frame.open()?).await?,
             Ping::KIND => {
@@ -256,23 +283,32 @@ impl Session {
         Ok(())
     }
 
+    async fn report(&mut self, report: ToMaster) -> anyhow::Result<()> {
+        let id = report.command;
+        if !self.given.has(id) && !self.disowned.contains(&id) {
+            // The engine believes none of it, but has to say that such a command must end.
+            self.suspect("reports a command", id);
+        }
+        let (worker, stamp) = (self.worker.clone(), self.stamp);
+        self.parts.core.tell(Event::Reported { worker, stamp, report }).await?;
+        Ok(())
+    }
+
     async fn open_stream(&mut self, open: StreamOpen) -> anyhow::Result<()> {
         let command = wire::command_from_wire(open.command);
-        if !self.allowed.contains(&command) {
-            // It may have been started on this very connection.
-            self.allow_known().await?;
-        }
         if open.stream.is_multiple_of(2) || open.stream <= self.last_stream {
             bail!("stream {} is not the worker's to open", open.stream);
         }
-        if !self.allowed.contains(&command) {
+        if !self.given.has(command) {
+            self.suspect("sends the log of a command", command);
             bail!("a log for command {command}, which this worker was not given");
         }
         let shelf = self.parts.shelf.clone();
         let live = tokio::task::spawn_blocking(move || shelf.live(command)).await;
         let live = live.context("open a log")??;
         let log = live.as_ref().map(Arc::downgrade).unwrap_or_default();
-        self.streams.retain(|_, incoming| incoming.log.strong_count() > 0);
+        // A command has one stream; those that were opened before are done.
+        self.streams.retain(|_, other| other.command != command && other.log.strong_count() > 0);
         self.streams.insert(open.stream, Incoming { command, log, offset: open.offset });
         self.last_stream = open.stream;
         Ok(())
@@ -283,6 +319,9 @@ impl Session {
             bail!("data for stream {}, which is not open", data.stream);
         }
         let records = data.bytes.as_ref();
+        if records.len() > MOST_DATA_BYTES {
+            bail!("{} bytes in a piece of a stream; the limit is {MOST_DATA_BYTES}", records.len());
+        }
         let incoming = self.streams.get_mut(&data.stream);
         // A log that was sealed is complete: nothing more of it is wanted.
         if let Some(incoming) = incoming
@@ -296,6 +335,15 @@ impl Session {
     }
 }
 
+fn check_place(attach: &Attach) -> anyhow::Result<()> {
+    for id in [&attach.boot_id, &attach.spool_id] {
+        if id.len() > MOST_ID_BYTES || id.contains('\0') {
+            bail!("an id of {} bytes for a boot or a spool; ours are short", id.len());
+        }
+    }
+    Ok(())
+}
+
 fn translate(reports: Vec<Report>) -> anyhow::Result<Vec<ToMaster>> {
     reports.into_iter().map(|report| Ok(wire::report_from_wire(report)?)).collect()
 }
@@ -305,6 +353,7 @@ async fn write_out(
     mut write: OwnedWriteHalf,
     mut orders: mpsc::Receiver<ToSession>,
     mut replies: mpsc::Receiver<Vec<u8>>,
+    given: &Given,
 ) -> anyhow::Result<()> {
     let mut buffer = Vec::with_capacity(16 * 1024);
     let mut pings = tokio::time::interval(Duration::from_millis(limits::PING_MS));
@@ -313,7 +362,10 @@ async fn write_out(
         // All branches are cancel-safe.
         tokio::select! {
             biased;
-            Some(order) = orders.recv() => buffer.extend(encode_order(order)?),
+            Some(order) = orders.recv() => {
+                given.note(&order);
+                buffer.extend(encode_order(order)?);
+            }
             Some(reply) = replies.recv() => buffer.extend(reply),
             _ = pings.tick() => {
                 nonce += 1;
@@ -322,6 +374,7 @@ async fn write_out(
             else => return Ok(()),
         }
         while let Ok(order) = orders.try_recv() {
+            given.note(&order);
             buffer.extend(encode_order(order)?);
         }
         while let Ok(reply) = replies.try_recv() {
