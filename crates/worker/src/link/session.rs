@@ -27,6 +27,8 @@ use super::{Link, ToLink, facts, wire};
 use crate::daemon::{Event, Tails, spool_id};
 use crate::tasks::blocking;
 
+/// Before a log that could not be read is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_millis(limits::SILENCE_MS);
 
 /// Runs a connection to its end. Cancelling the token ends it in good order.
@@ -86,6 +88,7 @@ enum Woken {
     Word(Option<ToLink>),
     Frame(Option<Result<Frame, CodecError>>),
     Grown,
+    Retry,
     Room(OwnedPermit<Vec<u8>>),
 }
 
@@ -102,6 +105,8 @@ struct Session<'a> {
     is_attached: bool,
     pings: Interval,
     nonce: u64,
+    /// When to read again what could not be read.
+    retry_at: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
@@ -126,6 +131,7 @@ impl<'a> Session<'a> {
             is_attached: false,
             pings,
             nonce: 0,
+            retry_at: None,
         }
     }
 
@@ -159,6 +165,10 @@ impl<'a> Session<'a> {
                     }
                 }
                 Woken::Grown => self.grown(),
+                Woken::Retry => {
+                    self.retry_at = None;
+                    self.streams.wake();
+                }
                 Woken::Room(room) => self.send_log(room).await?,
             }
         }
@@ -181,6 +191,7 @@ impl<'a> Session<'a> {
             word = self.words.recv() => Woken::Word(word),
             frame = frames.next() => Woken::Frame(frame),
             Ok(()) = self.tails.changed() => Woken::Grown,
+            () = moment(self.retry_at) => Woken::Retry,
             Ok(room) = data.reserve_owned(), if has_turn => Woken::Room(room),
         }
     }
@@ -284,7 +295,11 @@ impl<'a> Session<'a> {
     /// Fills one frame of data from the stream whose turn it is.
     async fn send_log(&mut self, room: OwnedPermit<Vec<u8>>) -> anyhow::Result<()> {
         let Some(turn) = self.streams.turn() else { return Ok(()) };
-        let bytes = self.read(turn).await;
+        let Some(bytes) = self.read(turn).await else {
+            self.streams.rest(turn.stream);
+            self.retry_at.get_or_insert_with(|| Instant::now() + RETRY);
+            return Ok(());
+        };
         self.streams.sent(turn.stream, bytes.len() as u64);
         if !bytes.is_empty() {
             room.send(encode(&StreamData { stream: turn.stream, bytes: bytes.into() })?);
@@ -293,11 +308,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn read(&mut self, turn: Turn) -> Vec<u8> {
+    /// Reads a piece of a log; `None` where that is not possible now.
+    async fn read(&mut self, turn: Turn) -> Option<Vec<u8>> {
         if let Some(records) = self.ahead.take(turn) {
-            return records;
+            return Some(records);
         }
-        let Some(mut reader) = self.readers.remove(&turn.stream) else { return Vec::new() };
+        let Some(mut reader) = self.readers.remove(&turn.stream) else { return Some(Vec::new()) };
         let is_alone = self.streams.is_alone(turn.stream);
         let (reader, outcome) = blocking(move || {
             let outcome = Ahead::read(&mut reader, turn, is_alone);
@@ -309,10 +325,11 @@ impl<'a> Session<'a> {
             Ok(ahead) => self.ahead = ahead,
             Err(error) => {
                 let Turn { command, offset, .. } = turn;
-                error!(command.id = %command, offset, "read the log of a command: {error}");
+                error!(command.id = %command, offset, "read the log of a command, once more soon: {error}");
+                return None;
             }
         }
-        self.ahead.take(turn).unwrap_or_default()
+        Some(self.ahead.take(turn).unwrap_or_default())
     }
 
     /// Closes the files of streams that are done.
@@ -321,5 +338,12 @@ impl<'a> Session<'a> {
             let open: BTreeSet<u32> = self.streams.commands().map(|(id, _)| id).collect();
             self.readers.retain(|id, _| open.contains(id));
         }
+    }
+}
+
+async fn moment(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

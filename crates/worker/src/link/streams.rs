@@ -131,6 +131,20 @@ impl Streams {
         self.close_finished(id);
     }
 
+    /// It cannot be read at the moment: it rests until `wake`.
+    pub(super) fn rest(&mut self, id: u32) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.readable = stream.offset;
+        }
+    }
+
+    /// Lets every stream be tried again up to its end.
+    pub(super) fn wake(&mut self) {
+        for stream in self.streams.values_mut() {
+            stream.readable = stream.tail.bytes;
+        }
+    }
+
     /// Forgets a stream, as when its command is.
     pub(super) fn close(&mut self, id: u32) {
         self.streams.remove(&id);
@@ -228,6 +242,18 @@ mod tests {
         assert_eq!(served(&mut streams, 0), Some(1));
         streams.grew(1, Tail { bytes: 10, end: Some(10) });
         assert!(!streams.has_turn());
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_tried_again_when_it_is_time() {
+        let mut streams = Streams::new();
+        streams.open(command(1), 0, Tail { bytes: 10, end: Some(10) });
+        let turn = streams.turn().unwrap();
+        streams.rest(turn.stream);
+        assert!(!streams.has_turn());
+        streams.wake();
+        assert_eq!(served(&mut streams, 10), Some(1));
+        assert_eq!(streams.commands().count(), 0);
     }
 
     #[test]
