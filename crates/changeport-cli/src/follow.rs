@@ -6,7 +6,7 @@
 mod frame;
 mod leave;
 mod wait;
-mod words;
+pub(crate) mod words;
 
 use std::time::Instant;
 

@@ -15,6 +15,8 @@ mod duration;
 mod expression;
 mod fields;
 pub mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod name;
 mod registry;
 mod render;

@@ -191,7 +191,7 @@ fn split(text: &str) -> Result<Vec<Raw<'_>>, BadExpression> {
     Ok(parts)
 }
 
-fn parse(text: &str) -> Result<Template, BadExpression> {
+pub(crate) fn parse(text: &str) -> Result<Template, BadExpression> {
     let mut pieces = Vec::new();
     for part in split(text)? {
         match part {

@@ -12,6 +12,8 @@ pub mod client;
 pub mod clock;
 pub mod core;
 pub mod daemon;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod gate;
 pub mod log;
 pub mod settings;

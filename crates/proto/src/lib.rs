@@ -11,6 +11,8 @@ mod bytes;
 pub mod codec;
 pub mod feature;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod kind;
 pub mod limits;
 pub mod message;

@@ -28,7 +28,7 @@ pub enum Outcome {
     NotStarted(String),
 }
 
-const MAGIC: &[u8; 4] = b"YMe1";
+pub(crate) const MAGIC: &[u8; 4] = b"YMe1";
 
 impl Exit {
     pub(crate) fn to_file(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {

@@ -87,7 +87,7 @@ pub(crate) fn format_started(started: &Started) -> String {
     format!("{} {} {}\n", started.pid, started.start_time, started.boot_id)
 }
 
-fn parse_started(bytes: &[u8]) -> Option<Started> {
+pub(crate) fn parse_started(bytes: &[u8]) -> Option<Started> {
     let text = std::str::from_utf8(bytes).ok()?;
     let mut words = text.strip_suffix('\n')?.split(' ');
     let pid = words.next()?.parse().ok()?;

@@ -16,6 +16,8 @@
 mod channel;
 mod exit;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod id;
 mod inspect;
 mod output;

@@ -40,7 +40,7 @@ pub enum Stdin {
     Pipe,
 }
 
-const MAGIC: &[u8; 4] = b"YMs1";
+pub(crate) const MAGIC: &[u8; 4] = b"YMs1";
 
 impl Spec {
     pub(crate) fn to_file(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {

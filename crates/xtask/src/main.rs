@@ -1,7 +1,8 @@
 //! `cargo xtask …`: everything a developer runs, without further tools.
 //!
 //! One file per task: `test` is what CI runs, `tidy` checks the rules no compiler checks, `demo`
-//! shows the product, `bench` measures it, `chaos` breaks it, `mutants` tries the simulator.
+//! shows the product, `bench` measures it, `chaos` breaks it, `mutants` tries the simulator,
+//! `fuzz` looks for input that hurts.
 
 mod bench;
 mod cargo;
@@ -9,6 +10,7 @@ mod chaos;
 mod child;
 mod debian;
 mod demo;
+mod fuzz;
 mod hooks;
 mod mutants;
 mod release;
@@ -53,6 +55,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Search with libFuzzer for input that makes a reader panic, hang or take too much memory.
+    Fuzz(fuzz::Options),
     /// Check crate edges and the rules of style that no compiler checks.
     Tidy,
     /// Make git run formatter and tidy before each commit.
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::main(&options),
         Task::Mutants => mutants::main(),
         Task::Chaos { release, arguments } => chaos::main(release, &arguments),
+        Task::Fuzz(options) => fuzz::main(&options),
         Task::Tidy => tidy::main(),
         Task::Hooks => hooks::main(),
     };

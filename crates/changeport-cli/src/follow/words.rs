@@ -12,7 +12,7 @@ use crate::settings::Patience;
 use crate::verb;
 
 /// Says where a request waits, and what for.
-pub(super) fn queued(progress: &Progress) -> String {
+pub(crate) fn queued(progress: &Progress) -> String {
     let Progress { request, place, detail, .. } = progress;
     let mut text = format!("queued as {request}");
     if *place > 0 {

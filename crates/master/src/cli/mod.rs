@@ -5,6 +5,8 @@ mod check;
 mod connect;
 mod db;
 mod explain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod logs;
 mod queue;
 mod run;

@@ -8,6 +8,8 @@
 //! synced before the database says so.
 
 pub mod check;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hands;
 mod keeper;
 mod lanes;

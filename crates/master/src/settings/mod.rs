@@ -7,6 +7,8 @@
 mod control;
 mod decode;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod master;
 #[cfg(test)]
 mod tests;

@@ -62,7 +62,7 @@ enum Command {
 }
 
 /// Runs the command line.
-pub(crate) fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

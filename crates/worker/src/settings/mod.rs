@@ -2,6 +2,8 @@
 
 mod address;
 mod environment;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod output;
 mod token;
 

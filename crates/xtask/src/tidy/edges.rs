@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("probe", &["proto"]),
     ("xtask", &["proto"]),
     ("private-postgres", &[]),
+    ("corpus", &[]),
     ("e2e", &["private-postgres", "proto"]),
 ];
 

@@ -20,7 +20,7 @@ const SQL_HOME: &str = "crates/master/src/store/";
 pub(super) fn check() -> anyhow::Result<Findings> {
     let exceptions = fs::read_to_string(root().join("tidy.toml")).unwrap_or_default();
     let mut files = Vec::new();
-    for folder in ["crates", "tests"] {
+    for folder in ["crates", "fuzz/fuzz_targets", "tests"] {
         collect(&root().join(folder), &mut files)?;
     }
     let mut findings = Findings::new();

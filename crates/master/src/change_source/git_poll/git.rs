@@ -197,7 +197,7 @@ impl Drop for Group {
 
 /// Picks what tells most of git's complaint: its own line, and the one before it, which is where
 /// ssh and other helpers say why.
-fn reason(stderr: &[u8]) -> String {
+pub(super) fn reason(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let is_gits = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");

@@ -1,38 +1,17 @@
 //! A bare mirror of the branches a source reads.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::answer::{self, Between, Heads};
 use super::commit::{self, Commit};
 use super::git::{Git, GitError};
 use super::lock;
 
-/// Heads by branch name, as object ids.
-pub(super) type Heads = BTreeMap<String, String>;
-
 /// Where fetched heads are kept; nothing else of ours lies there.
 const PREFIX: &str = "refs/yardmaster/";
-/// Paths of one commit that a change names.
-const MOST_FILES: usize = 5_000;
 /// Repacking may take longer than any other command; the source waits meanwhile.
 const TO_REPACK: Duration = Duration::from_secs(600);
-
-/// The commits between two states of a branch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Between {
-    /// The newest ones, oldest first.
-    pub(super) commits: Vec<String>,
-    /// How many older ones there are.
-    pub(super) left_out: usize,
-}
-
-impl Between {
-    /// Takes one commit and nothing before it.
-    pub(super) fn only(commit: String) -> Self {
-        Self { commits: vec![commit], left_out: 0 }
-    }
-}
 
 /// The mirror of one repository.
 #[derive(Debug)]
@@ -52,16 +31,7 @@ impl Mirror {
     pub(super) async fn remote_heads(&self) -> Result<Heads, GitError> {
         let arguments = ["ls-remote", "--heads", "--end-of-options", self.url.as_str()];
         let out = self.git.run(None, &arguments, b"").await?;
-        let mut heads = Heads::new();
-        for line in out.split(|byte| *byte == b'\n') {
-            let Ok(line) = std::str::from_utf8(line) else { continue };
-            if let Some((id, reference)) = line.split_once('\t')
-                && let Some(branch) = reference.strip_prefix("refs/heads/")
-            {
-                heads.insert(branch.to_owned(), checked_id("ls-remote", id)?);
-            }
-        }
-        Ok(heads)
+        answer::heads(&out)
     }
 
     /// Fetches branches and returns the heads they really had by then. Of other branches only
@@ -138,7 +108,7 @@ impl Mirror {
             let reference = format!("{PREFIX}{branch}");
             let arguments = ["rev-parse", "--verify", "--end-of-options", &reference];
             let out = self.git.run(Some(&self.folder), &arguments, b"").await?;
-            let id = checked_id("rev-parse", String::from_utf8_lossy(&out).trim())?;
+            let id = answer::id_of("rev-parse", String::from_utf8_lossy(&out).trim())?;
             heads.insert((*branch).to_owned(), id);
         }
         Ok(heads)
@@ -173,12 +143,7 @@ impl Mirror {
         }
         let arguments = ["rev-list", "--first-parent", "--reverse", "--ignore-missing", "--stdin"];
         let out = self.git.run(Some(&self.folder), &arguments, input.as_bytes()).await?;
-        let text = String::from_utf8_lossy(&out);
-        let lines: Vec<&str> = text.lines().collect();
-        let left_out = lines.len().saturating_sub(most);
-        let newest = lines[left_out..].iter();
-        let commits = newest.map(|line| checked_id("rev-list", line)).collect::<Result<_, _>>()?;
-        Ok(Between { commits, left_out })
+        answer::between(&out, most)
     }
 
     /// Repacks where that is worth it, which git decides by what has piled up.
@@ -213,18 +178,8 @@ impl Mirror {
         arguments.extend(commit.parents.first().map(String::as_str));
         arguments.push(id);
         let out = self.git.run(Some(&self.folder), &arguments, b"").await?;
-        let paths = out.split(|byte| *byte == 0).filter(|path| !path.is_empty());
-        Ok(paths.take(MOST_FILES).map(<[u8]>::to_vec).collect())
+        Ok(answer::files(&out))
     }
-}
-
-/// Refuses what is no object id, so that nothing odd is ever passed on as an argument.
-fn checked_id(what: &str, id: &str) -> Result<String, GitError> {
-    let is_id = matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_id {
-        return Ok(id.to_owned());
-    }
-    Err(GitError::Output { what: what.to_owned(), why: format!("`{id}` is no object id") })
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 //! remote delays nobody else. New heads and the changes between are one event of the engine:
 //! they are committed together, so a crash neither loses a commit nor reports it twice.
 
+mod answer;
 mod commit;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod git;
 mod lock;
 mod mirror;

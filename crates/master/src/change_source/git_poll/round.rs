@@ -2,8 +2,9 @@
 
 use engine::{NewChange, PolledChange};
 
+use super::answer::{Between, Heads};
 use super::git::GitError;
-use super::mirror::{Between, Heads, Mirror};
+use super::mirror::Mirror;
 use super::{FirstSight, GitPoll};
 
 /// Changes that one branch gives in one round; older commits are left out.
