@@ -10,8 +10,11 @@ use crate::template::{FieldPath, Root};
 
 /// Longest expression, in bytes.
 const SOURCE_BYTES: usize = 1024;
-/// Deepest bracket nesting and most operators in a row.
-const DEPTH: usize = 16;
+/// Deepest nesting of brackets and conditions. The parser takes 150 KB of stack for each, in a debug
+/// build.
+const DEPTH: usize = 6;
+/// Most operators.
+const OPERATORS: usize = 64;
 
 /// Roots and fields of later versions.
 const LATER_ROOTS: &[&str] = &["param", "secret"];
@@ -70,10 +73,12 @@ fn bound(source: &str) -> Result<(), BadExpression> {
         match character {
             '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            '!' | '-' | '?' | '+' | '*' | '/' | '%' | '&' | '|' | '<' | '>' | '=' => operators += 1,
+            // Conditions nest to the right, with nothing that ends one.
+            '?' => depth += 1,
+            '!' | '-' | '+' | '*' | '/' | '%' | '&' | '|' | '<' | '>' | '=' => operators += 1,
             _ => {}
         }
-        if depth > DEPTH || operators > 4 * DEPTH {
+        if depth > DEPTH || operators > OPERATORS {
             return Err(BadExpression::TooDeep);
         }
     }
@@ -134,6 +139,8 @@ mod tests {
     fn bombs_do_not_reach_the_parser() {
         assert_eq!(parse_field(&"(".repeat(900)), Err(BadExpression::TooDeep));
         assert_eq!(parse_field(&"!".repeat(900)), Err(BadExpression::TooDeep));
+        assert_eq!(parse_field(&format!("{}c", "a?b:".repeat(7))), Err(BadExpression::TooDeep));
+        assert_eq!(parse_field(&"(".repeat(7)), Err(BadExpression::TooDeep));
         assert_eq!(parse_field(&"a".repeat(2_000)), Err(BadExpression::TooLong));
         assert!(parse_field(&format!("a{}", ".a".repeat(500))).is_err());
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{seal, unseal};
+use crate::spec::{read_body, seal, unseal};
 
 /// The end of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,6 @@ impl Exit {
 
     /// Reads a file; `None` where it is torn or not an exit.
     pub(crate) fn from_file(bytes: &[u8]) -> Option<Self> {
-        rmp_serde::from_slice(unseal(*MAGIC, bytes)?).ok()
+        read_body(unseal(*MAGIC, bytes)?)
     }
 }

@@ -49,7 +49,7 @@ impl Spec {
 
     /// Reads a file; `None` where it is torn or not a spec.
     pub(crate) fn from_file(bytes: &[u8]) -> Option<Self> {
-        rmp_serde::from_slice(unseal(*MAGIC, bytes)?).ok()
+        read_body(unseal(*MAGIC, bytes)?)
     }
 }
 
@@ -66,6 +66,17 @@ pub(crate) fn unseal(magic: [u8; 4], file: &[u8]) -> Option<&[u8]> {
     let body = file.get(8..)?;
     let sum = crc32c::crc32c(body).to_le_bytes();
     (file[..4] == magic && file[4..8] == sum).then_some(body)
+}
+
+/// Deeper than any body of ours. The decoder recurses, so what a damaged disk nests must end before
+/// the stack does.
+const DEPTH: usize = 16;
+
+/// Reads a body; `None` where it is something else.
+pub(crate) fn read_body<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
+    let mut decoder = rmp_serde::Deserializer::from_read_ref(body);
+    decoder.set_max_depth(DEPTH);
+    T::deserialize(&mut decoder).ok()
 }
 
 /// Lists of byte strings as MessagePack `bin`.

@@ -20,5 +20,12 @@ mod settings;
 mod tasks;
 
 pub use cli::main;
+
+/// The targets of this crate for a fuzzer.
 #[cfg(fuzzing)]
-pub use settings::fuzz;
+pub mod fuzz {
+    /// Reads any text as a `worker.toml`.
+    pub fn worker_toml(input: &[u8]) {
+        crate::settings::fuzz::worker_toml(input);
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use config::{SourceFile, Style, render, to_json};
 
 /// Any text is a configuration or has problems that can be shown; never both nothing.
-pub fn worker_toml(input: &[u8]) {
+pub(crate) fn worker_toml(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     // A fuzzer is not to read the files of this machine as tokens.
     let (path, folder) = (PathBuf::from("worker.toml"), PathBuf::from("/nonexistent"));

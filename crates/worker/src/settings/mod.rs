@@ -3,7 +3,7 @@
 mod address;
 mod environment;
 #[cfg(any(test, fuzzing))]
-pub mod fuzz;
+pub(crate) mod fuzz;
 mod output;
 mod token;
 
