@@ -41,7 +41,8 @@ pub(crate) fn main(options: &Options) -> anyhow::Result<()> {
     let folder = root().join("fuzz");
     let machine = machine()?;
     let mut build = cargo();
-    build.args(["build", "--release", "--locked", "--target", &machine]);
+    // Not `--locked`: whoever gives a crate of ours a dependency need not think of this one.
+    build.args(["build", "--release", "--target", &machine]);
     run(build.current_dir(&folder).env("RUSTFLAGS", FLAGS))?;
     let programs = folder.join("target").join(machine).join("release");
     let wanted =
