@@ -130,6 +130,7 @@ fn what_a_worker_says_of_commands_it_was_not_given_counts_for_nothing() {
     rogue.finish_honest();
     let lines = rogue.lines("it was not given");
     assert!((1..=40).contains(&lines), "{lines} lines about 1,000 reports");
+    assert_eq!(rogue.lines("this database does not know"), 3, "one of each other database");
     assert!(!rogue.master.log().contains("\n2026-01-01T00:00:00Z ERROR forged"));
 }
 

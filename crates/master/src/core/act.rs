@@ -14,7 +14,7 @@ use crate::wire;
 
 /// So many watchers are no reason to look for those that nobody holds any more.
 const MOST_WATCHERS: usize = 64;
-/// More are not counted.
+/// More are neither counted nor told.
 const MOST_DISOWNED: usize = 10_000;
 
 /// What the loop says to a worker's connection.
@@ -113,8 +113,9 @@ impl Actors {
     }
 
     fn disowned(&mut self, worker: &Name, command: CommandId, fate: Fate) {
-        if self.disowned.len() < MOST_DISOWNED {
-            self.disowned.insert(command);
+        // A worker may say the same, and invent more, as often as it likes.
+        if self.disowned.len() >= MOST_DISOWNED || !self.disowned.insert(command) {
+            return;
         }
         let what = match fate {
             Fate::Killed => "is killed",
