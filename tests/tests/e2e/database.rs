@@ -4,8 +4,19 @@ use std::time::{Duration, Instant};
 
 use e2e::{SmallDisk, SqliteLock, Yard, wait_until};
 
+use super::restart::{counting, expected_output, open_gate, wait_for_half_way};
+
 const ONE: &str = r#"
 app.one = { builder = "one" }
+[builder.one]
+workers = ["local"]
+steps = [{ name = "one", command = ["printf", "[%s]", "${args}"] }]
+"#;
+
+/// The same, behind other tables.
+const ONE_MORE: &str = r#"
+[app.one]
+builder = "one"
 [builder.one]
 workers = ["local"]
 steps = [{ name = "one", command = ["printf", "[%s]", "${args}"] }]
@@ -57,6 +68,35 @@ fn a_lock_of_somebody_else_is_waited_for_and_costs_no_connection() {
     lock.release();
     let finished = client.finish();
     assert_eq!((finished.code(), finished.out().as_str()), (0, "[x]"), "{}", finished.err());
+    assert!(!master.log().contains("is gone"), "{}", master.log());
+}
+
+#[test]
+fn a_lock_of_half_a_minute_loses_no_work() {
+    let mut yard = Yard::new("");
+    yard.configure(&format!("{}{ONE_MORE}", counting(&yard)));
+    let mut master = yard.start_master();
+    let _worker = yard.start_worker("");
+    let counts = yard.start_changeport(&["run", "count"]);
+    wait_for_half_way(&yard);
+    let lock = SqliteLock::take(&yard.path("master/state.db"));
+    let since = Instant::now();
+    let clients: Vec<_> =
+        (0..5).map(|number| yard.start_changeport(&["run", "one", &number.to_string()])).collect();
+    // It ends while nothing can be committed.
+    open_gate(&yard);
+    master.wait_for("the database is locked by another program");
+    assert_eq!(yard.master(&["builds"]).code(), 0, "what is committed can be read");
+    wait_until("half a minute", || (since.elapsed() > Duration::from_secs(30)).then_some(()));
+    lock.release();
+    let counted = counts.finish();
+    assert_eq!((counted.code(), counted.stdout), (3, expected_output()));
+    for (number, client) in clients.into_iter().enumerate() {
+        let finished = client.finish();
+        assert_eq!((finished.code(), finished.out()), (0, format!("[{number}]")));
+    }
+    assert_eq!(yard.results("one", 5), ["SUCCESS"; 5]);
+    assert_eq!(yard.witnesses().ran().len(), 1);
     assert!(!master.log().contains("is gone"), "{}", master.log());
 }
 

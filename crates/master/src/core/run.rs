@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::settings::Settings;
-use engine::{Action, Answer, Engine, Event, Identity, Refusal, Ticket, Write};
+use engine::{Action, Answer, Engine, Event, Identity, Now, Refusal, Ticket, Write};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,8 @@ use crate::store::{CommitError, Store, StoreError};
 
 /// Events that wait for the loop; a full queue stops reading the sockets they come from.
 const QUEUE: usize = 4_096;
+/// A commit that takes so long holds everybody up.
+const STALL_US: i64 = 1_000_000;
 /// Events decided before one commit.
 const BATCH: usize = 256;
 
@@ -78,7 +80,7 @@ async fn body(
                     return Ok(());
                 }
             }
-            () = due(yard.engine.deadline()), if pause.is_none() => {
+            () = due(yard.deadline()), if pause.is_none() => {
                 batch.push(Input::Event(Event::Due));
             }
             () = pause_until(pause) => {}
@@ -121,6 +123,9 @@ struct Yard {
     news: News,
     /// Present while the last batch found no space.
     shortage: Option<Shortage>,
+    /// How long commits have held the loop up so far. The engine's time stands still meanwhile:
+    /// a caller who could not be answered, nor heard, has not gone away.
+    stalled_us: i64,
 }
 
 impl Yard {
@@ -144,7 +149,29 @@ impl Yard {
             followers,
             news,
             shortage: None,
+            stalled_us: 0,
         })
+    }
+
+    /// Returns the engine's time.
+    fn now(&self) -> Now {
+        let now = clock::now();
+        Now { boot_us: now.boot_us - self.stalled_us, ..now }
+    }
+
+    /// Returns when the engine is due, on boot time.
+    fn deadline(&self) -> Option<i64> {
+        self.engine.deadline().map(|deadline| deadline.saturating_add(self.stalled_us))
+    }
+
+    async fn commit(&mut self, writes: &[Write]) -> Result<Fate, CoreError> {
+        let begun_us = clock::now().boot_us;
+        let fate = self.ledger.commit(writes).await;
+        let took_us = clock::now().boot_us - begun_us;
+        if took_us >= STALL_US {
+            self.stalled_us += took_us;
+        }
+        fate
     }
 
     /// Decides about a batch, commits, acts, and answers the questions that came with it.
@@ -172,7 +199,7 @@ impl Yard {
             }
         }
         let (writes, actions) = self.decide(&events);
-        match self.ledger.commit(&writes).await? {
+        match self.commit(&writes).await? {
             Fate::Committed => {
                 self.news.tell(&writes);
                 events.iter().for_each(|event| self.followers.settled(event));
@@ -198,7 +225,7 @@ impl Yard {
     }
 
     fn decide(&mut self, events: &[Event]) -> (Vec<Write>, Vec<Action>) {
-        let now = clock::now();
+        let now = self.now();
         let mut writes = Vec::new();
         let mut actions = Vec::new();
         for event in events {
@@ -217,7 +244,7 @@ impl Yard {
         for event in events {
             let ticket = ticket_of(&event);
             let (writes, actions) = self.decide(std::slice::from_ref(&event));
-            let fate = self.ledger.commit(&writes).await?;
+            let fate = self.commit(&writes).await?;
             self.followers.settled(&event);
             match fate {
                 Fate::Committed => {
@@ -259,7 +286,7 @@ impl Yard {
             session.close.cancel();
         }
         let rows = self.ledger.load().await?;
-        let now = clock::now();
+        let now = self.now();
         let (engine, actions) = Engine::restore(self.settings.clone(), self.identity, rows, now);
         self.engine = engine;
         self.actors.perform(actions);
