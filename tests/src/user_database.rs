@@ -2,6 +2,7 @@
 //! files, that takes questions and keeps still.
 
 use std::fs;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::Command;
@@ -58,6 +59,21 @@ impl UserDatabase {
     pub fn wait_until_asked(&mut self) {
         let (asked, _) = wait_until("a question for a user", || self.socket.accept().ok());
         self.asked.push(asked);
+    }
+
+    /// Says whether everybody who asked still waits: the C library hangs up when it gives up.
+    pub fn is_waited_for(&mut self) -> bool {
+        let mut question = [0; 256];
+        self.asked.iter_mut().all(|asked| {
+            asked.set_nonblocking(true).expect("look without waiting");
+            loop {
+                match asked.read(&mut question) {
+                    Ok(0) => return false,
+                    Ok(_) => {}
+                    Err(error) => return error.kind() == ErrorKind::WouldBlock,
+                }
+            }
+        })
     }
 
     /// Ends the cache: those who wait go on with the files.

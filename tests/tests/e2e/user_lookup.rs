@@ -20,6 +20,7 @@ fn a_lookup_that_blocks_holds_up_nobody_else() {
     // Whoever needs no name is answered, on either socket.
     let other = yard.changeport(&["status", "hello#1"]);
     assert!(other.err().contains("no request hello#1"), "{}", other.err());
+    assert!(users.is_waited_for(), "it was answered once the lookup had been given up");
     assert!(yard.master(&["status"]).status.success());
     let sent = yard.changeport(&["send", "--author", "ann"]);
     assert_eq!(sent.code(), 0, "{}", sent.err());

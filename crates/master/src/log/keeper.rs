@@ -191,6 +191,13 @@ mod tests {
             live.append(offset as u64, records).unwrap();
         }
 
+        /// Returns which log is said to be sealed next.
+        async fn sealed(&mut self) -> Option<CommandId> {
+            let patience = Duration::from_secs(30);
+            let heard = tokio::time::timeout(patience, self.heard.sealed.recv()).await;
+            heard.expect("a log is sealed in less")
+        }
+
         async fn sealed_bytes(&self, command: CommandId) -> Option<usize> {
             let row = self.keeper.store.log_of(command).await.unwrap();
             row.map(|row| usize::try_from(row.record_bytes).unwrap())
@@ -220,13 +227,12 @@ mod tests {
         yard.order(SMALL, records.len()).await;
         yard.settle().await;
         yard.append(SMALL, 0, &records);
-        assert_eq!(yard.heard.sealed.recv().await, Some(SMALL));
-        // Whatever would come twice comes before this.
+        assert_eq!(yard.sealed().await, Some(SMALL));
         yard.order(LARGE, 0).await;
-        assert_eq!(yard.heard.sealed.recv().await, Some(LARGE));
+        assert_eq!(yard.sealed().await, Some(LARGE));
         assert_eq!(yard.sealed_bytes(SMALL).await, Some(records.len()));
         yard.order(SMALL, records.len()).await;
-        assert_eq!(yard.heard.sealed.recv().await, Some(SMALL), "a seal that was not heard of");
+        assert_eq!(yard.sealed().await, Some(SMALL), "a seal that was not heard of");
     }
 
     #[tokio::test]
@@ -237,7 +243,7 @@ mod tests {
         yard.order(SMALL, 2 * records.len()).await;
         yard.settle().await;
         yard.order(SMALL, 0).await;
-        assert_eq!(yard.heard.sealed.recv().await, Some(SMALL));
+        assert_eq!(yard.sealed().await, Some(SMALL));
         assert_eq!(yard.sealed_bytes(SMALL).await, Some(records.len()));
     }
 
@@ -252,9 +258,9 @@ mod tests {
         let busy = [lanes.enter(u64::MAX).await, lanes.enter(u64::MAX).await];
         yard.order(LARGE, large.len()).await;
         yard.order(SMALL, small.len()).await;
-        assert_eq!(yard.heard.sealed.recv().await, Some(SMALL));
+        assert_eq!(yard.sealed().await, Some(SMALL));
         drop(busy);
-        assert_eq!(yard.heard.sealed.recv().await, Some(LARGE));
+        assert_eq!(yard.sealed().await, Some(LARGE));
         assert_eq!(yard.sealed_bytes(LARGE).await, Some(large.len()));
     }
 }

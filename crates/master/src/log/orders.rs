@@ -48,3 +48,20 @@ impl Drop for Order {
         self.orders.lock().remove(&self.command);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_has_one_hand_which_hears_of_another_length_until_it_lets_go() {
+        let (command, orders) = (CommandId { incarnation: 7, counter: 1 }, Orders::default());
+        let order = orders.take(command, 9).expect("nobody has it");
+        assert!(orders.take(command, 4).is_none());
+        assert_eq!(*order.log_bytes.borrow(), 4);
+        let other = CommandId { counter: 2, ..command };
+        assert!(orders.take(other, 1).is_some());
+        drop(order);
+        assert!(orders.take(command, 9).is_some());
+    }
+}
