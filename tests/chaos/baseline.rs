@@ -1,10 +1,11 @@
 //! What a yard looks like while nothing happens in it, before a run and after.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use e2e::Yard;
+use e2e::{Yard, groups_of};
 use rustix::process::Pid;
 
 use crate::fleet::Fleet;
@@ -67,6 +68,7 @@ impl Baseline {
                 left.push(format!("{zombies} zombies of {name}"));
             }
         }
+        left.extend(groups(&fleet.yard).iter().map(|group| format!("{} is left", group.display())));
         left.extend(strays(&fleet.yard).iter().map(|file| format!("{} is left", file.display())));
         left
     }
@@ -115,6 +117,16 @@ fn zombies_of(parent: Pid) -> usize {
 fn is_zombie(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('Z'))
+}
+
+/// Control groups of commands that this yard's master ever started.
+fn groups(yard: &Yard) -> Vec<PathBuf> {
+    let logs = fs::read_dir(yard.path("master/logs")).into_iter().flatten().flatten();
+    let names = logs.filter_map(|log| log.file_name().into_string().ok());
+    // An id begins with what is drawn once for a database.
+    let drawn: BTreeSet<String> =
+        names.filter_map(|name| Some(name.get(..16)?.to_owned())).collect();
+    drawn.iter().flat_map(|drawn| groups_of(drawn)).collect()
 }
 
 /// Files that only belong to work that goes on.

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::binaries::{Binary, binary};
 use crate::daemon::Daemon;
+use crate::groups::remove_groups;
 use crate::process::{Finished, finish, finish_child, wait_until};
 use crate::raw::Raw;
 use crate::repository::Repository;
@@ -425,6 +426,7 @@ impl Client {
 impl Drop for Yard {
     fn drop(&mut self) {
         end_everything_in(self.folder.path());
+        remove_groups(self.folder.path());
     }
 }
 

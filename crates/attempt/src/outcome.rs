@@ -11,6 +11,8 @@ pub enum Outcome {
     Signal(i32),
     Timeout,
     OutOfMemory,
+    /// It was refused a process or thread: it had as many as it may.
+    ProcessLimit,
     Cancelled,
     /// It could not be executed; the text says why.
     NotStarted(String),
@@ -68,6 +70,7 @@ impl Outcome {
             return match text {
                 "timeout" => Some(Self::Timeout),
                 "oom" => Some(Self::OutOfMemory),
+                "pids_limit" => Some(Self::ProcessLimit),
                 "cancelled" => Some(Self::Cancelled),
                 _ => None,
             };
@@ -90,6 +93,7 @@ impl fmt::Display for Outcome {
             Self::Signal(number) => write!(f, "signal({number})"),
             Self::Timeout => f.write_str("timeout"),
             Self::OutOfMemory => f.write_str("oom"),
+            Self::ProcessLimit => f.write_str("pids_limit"),
             Self::Cancelled => f.write_str("cancelled"),
             Self::NotStarted(why) => write!(f, "not_started({why})"),
             Self::Lost(reason) => write!(f, "lost({})", reason.word()),
@@ -108,6 +112,7 @@ mod tests {
             Outcome::Signal(9),
             Outcome::Timeout,
             Outcome::OutOfMemory,
+            Outcome::ProcessLimit,
             Outcome::Cancelled,
             Outcome::NotStarted("cannot run (x): no such file (os error 2)".to_owned()),
             Outcome::NotStarted(String::new()),

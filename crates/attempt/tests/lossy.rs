@@ -380,7 +380,11 @@ impl World {
             Outcome::Cancelled | Outcome::NotStarted(_) => {
                 assert!(!witness.executions.contains_key(&id), "{id} ran, yet it is {outcome}");
             }
-            Outcome::Exited(_) | Outcome::Signal(_) | Outcome::Timeout | Outcome::OutOfMemory => {
+            Outcome::Exited(_)
+            | Outcome::Signal(_)
+            | Outcome::Timeout
+            | Outcome::OutOfMemory
+            | Outcome::ProcessLimit => {
                 assert_eq!(witness.ends.get(&id), Some(outcome), "the true end of {id}");
             }
         }

@@ -207,6 +207,8 @@ impl Engine {
             timeout_ms: step.timeout.and_then(millis),
             silence_timeout_ms: step.silence_timeout.and_then(millis),
             max_output_bytes: step.max_output_bytes,
+            max_processes: step.max_processes,
+            memory_bytes: step.memory_bytes,
         })
     }
 

@@ -62,6 +62,8 @@ pub struct StartOrder {
     pub timeout_ms: Option<u64>,
     pub silence_timeout_ms: Option<u64>,
     pub max_output_bytes: Option<u64>,
+    pub max_processes: Option<u32>,
+    pub memory_bytes: Option<u64>,
 }
 
 /// The answer to a ticket.

@@ -172,6 +172,7 @@ pub fn of_outcome(outcome: &Outcome) -> BuildResult {
         | Outcome::Signal(_)
         | Outcome::Timeout
         | Outcome::OutOfMemory
+        | Outcome::ProcessLimit
         | Outcome::NotStarted(_) => BuildResult::Failure,
         Outcome::Cancelled => BuildResult::Cancelled,
         Outcome::Lost(
@@ -191,6 +192,7 @@ pub(crate) fn sentence(step: &Name, outcome: &Outcome) -> String {
         Outcome::Signal(number) => format!("was ended by signal {number}"),
         Outcome::Timeout => "took longer than its time limit".to_owned(),
         Outcome::OutOfMemory => "ran out of memory".to_owned(),
+        Outcome::ProcessLimit => "was refused a process: it had as many as it may".to_owned(),
         Outcome::Cancelled => "was cancelled".to_owned(),
         Outcome::NotStarted(why) => format!("did not start: {why}"),
         Outcome::Lost(reason) => {
@@ -217,7 +219,7 @@ pub fn exit_of(outcome: &Outcome) -> Exit {
             Exit::Own(u8::try_from(128 + (*number & 0x7f)).unwrap_or(u8::MAX))
         }
         Outcome::Timeout => Exit::Ours(exit_code::TIMEOUT),
-        Outcome::OutOfMemory => Exit::Ours(exit_code::KILLED),
+        Outcome::OutOfMemory | Outcome::ProcessLimit => Exit::Ours(exit_code::KILLED),
         Outcome::Cancelled => Exit::Ours(exit_code::CANCELLED),
         Outcome::NotStarted(_) => Exit::Ours(exit_code::NOT_EXECUTABLE),
         Outcome::Lost(_) => Exit::Ours(exit_code::UNKNOWN_OUTCOME),

@@ -52,6 +52,7 @@ fn outcome(end: &command::End) -> Option<Outcome> {
         Ending::Signal => Outcome::Signal(end.code),
         Ending::Timeout => Outcome::Timeout,
         Ending::OutOfMemory => Outcome::OutOfMemory,
+        Ending::ProcessLimit => Outcome::ProcessLimit,
         Ending::Cancelled => Outcome::Cancelled,
         Ending::NotStarted => Outcome::NotStarted(short(&end.reason)),
         Ending::Lost => Outcome::Lost(LostReason::from_word(&end.reason)?),

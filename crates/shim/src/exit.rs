@@ -13,7 +13,7 @@ pub struct Exit {
     pub duration_us: i64,
     /// Length of the whole output as a record stream.
     pub log_bytes: u64,
-    /// Processes that could not be killed.
+    /// Processes that had to be waited for: they did not die within seconds of being killed.
     pub survivors: Vec<i32>,
 }
 
@@ -24,6 +24,10 @@ pub enum Outcome {
     Signal(i32),
     /// The supervisor ended it for being late or silent.
     Timeout,
+    /// The limit of memory of its control group ended it.
+    OutOfMemory,
+    /// It reached the limit of processes of its control group.
+    ProcessLimit,
     /// It could not be executed; the text says why.
     NotStarted(String),
 }

@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::exit::Exit;
 use crate::spec::Spec;
 use crate::spool::{EXIT, INTENT, LOCK, SPEC, STARTED};
-use crate::sys::boot_id;
+use crate::sys::{boot_id, start_time};
 
 /// The process that was let run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,26 @@ pub struct Started {
     /// In clock ticks since boot; tells a process from a later one with the same number.
     pub start_time: u64,
     pub boot_id: String,
+    /// The spawner that forked the supervisor: it inherits what a killed supervisor leaves.
+    pub spawner: Option<Process>,
+}
+
+/// A process, told from a later one with the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    pub pid: i32,
+    /// In clock ticks since boot.
+    pub start_time: u64,
+}
+
+impl Process {
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        Some(Self { pid, start_time: start_time(pid)? })
+    }
+
+    pub(crate) fn is_alive(self) -> bool {
+        start_time(self.pid) == Some(self.start_time)
+    }
 }
 
 /// What a directory says. Torn files count as "it may have run".
@@ -84,7 +104,12 @@ fn lock_is_free(path: &Path) -> io::Result<bool> {
 }
 
 pub(crate) fn format_started(started: &Started) -> String {
-    format!("{} {} {}\n", started.pid, started.start_time, started.boot_id)
+    let mut text = format!("{} {} {}", started.pid, started.start_time, started.boot_id);
+    if let Some(Process { pid, start_time }) = started.spawner {
+        text = format!("{text} {pid} {start_time}");
+    }
+    text.push('\n');
+    text
 }
 
 pub(crate) fn parse_started(bytes: &[u8]) -> Option<Started> {
@@ -92,5 +117,9 @@ pub(crate) fn parse_started(bytes: &[u8]) -> Option<Started> {
     let mut words = text.strip_suffix('\n')?.split(' ');
     let pid = words.next()?.parse().ok()?;
     let start_time = words.next()?.parse().ok()?;
-    Some(Started { pid, start_time, boot_id: words.next()?.to_owned() })
+    let boot_id = words.next()?.to_owned();
+    let mut number = || words.next()?.parse::<u64>().ok();
+    let spawner = number().and_then(|pid| Some((i32::try_from(pid).ok()?, number()?)));
+    let spawner = spawner.map(|(pid, start_time)| Process { pid, start_time });
+    Some(Started { pid, start_time, boot_id, spawner })
 }

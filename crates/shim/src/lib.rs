@@ -10,6 +10,7 @@
 //! - The child executes only after `started` was written; no `started` means it never ran.
 //! - `exit`, once there, is the truth for ever but for a power cut within its sync; the output before
 //!   it is synced.
+//! - A supervisor does not end, and `exit` is not there, while a process of its command lives.
 //! - The supervisor has one thread. The kernel ties the death signal of a child to the thread
 //!   that forked it.
 
@@ -18,6 +19,7 @@ mod exit;
 mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod group;
 mod id;
 mod inspect;
 mod output;
@@ -33,11 +35,12 @@ mod sys;
 pub use channel::EventChannel;
 pub use exit::{Exit, Outcome};
 pub use frame::{Event, FrameError, Frames, Request};
+pub use group::{Choice, GroupOrder, Home, Limits, Version};
 pub use id::CommandId;
 pub use inspect::{Found, Started};
 pub use output::OutputReader;
 pub use spawner::{SpawnError, Spawner, spawner_main};
 pub use spec::{OutputCap, Spec, Stdin};
 pub use spool::{Created, SpoolError, SpoolRoot};
-pub use sweep::{Swept, sweep};
+pub use sweep::Swept;
 pub use sys::boot_id;

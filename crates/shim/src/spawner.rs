@@ -1,8 +1,8 @@
 //! The spawner: a small process that forks a supervisor for each command.
 //!
 //! Forking from a process of a few pages is cheap, and the supervisor it makes has one thread.
-//! The daemon starts spawners before it starts threads of its own. A spawner ends when the
-//! daemon's socket closes; supervisors do not notice.
+//! The daemon starts spawners before it starts threads of its own. When the daemon's socket closes
+//! a spawner takes no more commands, and ends with the last supervisor it made.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -16,8 +16,10 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, wait};
 
 use crate::channel::EventChannel;
+use crate::inspect::Process;
 use crate::spool::Created;
 use crate::supervisor;
 use crate::sys::{self, Disposition, Forked};
@@ -112,21 +114,34 @@ pub fn spawner_main() -> io::Result<()> {
     sys::set_signal(libc::SIGCHLD, Disposition::Ignore);
     sys::set_signal(libc::SIGINT, Disposition::Ignore);
     sys::set_signal(libc::SIGHUP, Disposition::Ignore);
+    // What a killed supervisor leaves behind comes to be a child of this process, where a sweep
+    // finds it whatever it did to hide.
+    set_child_subreaper(Pid::from_raw(1))?;
     let socket = rustix::stdio::stdin();
     // Every supervisor needs both; found out before the forks, it is done once. Asking the
     // processor what it can do is dear on a virtual machine.
     sys::boot_id();
+    sys::is_spared();
+    // Asked now: a supervisor whose spawner is gone would find another parent, and whose children
+    // are whose is a matter of life and death.
+    let spawner = Process::of(getpid().as_raw_nonzero().get());
     crc32c::crc32c(b"");
     while let Some(descriptors) = receive(socket)? {
         let [directory, lock, events] = descriptors;
         match sys::fork() {
             Ok(Forked::Parent(_)) => {}
-            Ok(Forked::Child) => supervisor::run(&directory, lock, events),
+            Ok(Forked::Child) => supervisor::run(&directory, lock, events, spawner),
             // Dropping the descriptors tells the worker: the channel closes, nothing ran.
             Err(error) => report(&format!("fork a supervisor: {error}")),
         }
     }
+    outlive_supervisors();
     Ok(())
+}
+
+/// Waits until every child is gone: those of a killed supervisor have no other place to go.
+fn outlive_supervisors() {
+    while !matches!(wait(WaitOptions::empty()), Err(rustix::io::Errno::CHILD)) {}
 }
 
 fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<[OwnedFd; DESCRIPTORS]>> {

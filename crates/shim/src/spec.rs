@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::group::GroupOrder;
+
 /// A command with everything its supervisor needs when both daemons are gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
@@ -22,6 +24,12 @@ pub struct Spec {
     pub kill_grace_ms: u64,
     /// Absent: all output is kept.
     pub output_cap: Option<OutputCap>,
+    /// Absent: there are no control groups here.
+    #[serde(default)]
+    pub group: Option<GroupOrder>,
+    /// Said at the beginning of the log: what of an order is not kept here.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// How much output is kept: its beginning and its end; what is between is counted.

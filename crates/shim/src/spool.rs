@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, IFlags, Mode, OFlags, flock, ioctl_getflags, ioctl_setflags};
 
+use crate::group::{Group, GroupOrder};
 use crate::id::CommandId;
-use crate::inspect::{self, Found};
+use crate::inspect::{self, Found, Started};
 use crate::output::OutputReader;
 use crate::spec::Spec;
+use crate::sweep::{Swept, sweep};
 use crate::sys::boot_id;
 
 pub(crate) const LOCK: &str = "lock";
@@ -164,11 +166,26 @@ impl SpoolRoot {
         OutputReader::new(self.directory(command))
     }
 
-    /// Removes a command's directory.
+    /// Kills what is left of a command whose supervisor is gone, and removes its control group.
+    /// Takes up to five seconds where something does not die.
+    pub fn sweep(&self, command: CommandId, started: Option<&Started>) -> Swept {
+        sweep(command, started, self.group(command).as_ref())
+    }
+
+    fn group(&self, command: CommandId) -> Option<GroupOrder> {
+        let spec = fs::read(self.directory(command).join(SPEC)).ok()?;
+        Spec::from_file(&spec)?.group
+    }
+
+    /// Removes a command's directory, and its control group where the supervisor did not come to
+    /// that.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn remove(&self, command: CommandId) -> Result<(), SpoolError> {
+        if let Some(order) = self.group(command) {
+            Group::of(&order).remove();
+        }
         let path = self.directory(command);
         match fs::remove_dir_all(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -29,6 +29,29 @@ pub(crate) fn fork() -> io::Result<Forked> {
     }
 }
 
+/// Forks the process; the child is born in the control group whose directory this is. The caller
+/// has one thread. Fails where the kernel knows no such birth.
+pub(crate) fn fork_into(group: BorrowedFd<'_>) -> io::Result<Forked> {
+    // SAFETY: all fields of clone_args are integers, for which zero is a value.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = CLONE_INTO_CGROUP;
+    arguments.exit_signal = libc::SIGCHLD.unsigned_abs().into();
+    arguments.cgroup = group.as_raw_fd().unsigned_abs().into();
+    // SAFETY: without flags for shared memory this is a fork, for which the caller has one
+    // thread; the kernel reads no more than the size it is told.
+    let pid = unsafe {
+        libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>())
+    };
+    match i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        Some(pid) if pid.as_raw_nonzero().get() > 0 => Ok(Forked::Parent(pid)),
+        None if pid == 0 => Ok(Forked::Child),
+        Some(_) | None => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Source: `linux/sched.h`; the constant in libc is too narrow on some platforms.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// Replaces the program. Returns only with the error.
 pub(crate) fn execve(program: &CString, argv: &[CString], env: &[CString]) -> io::Error {
     let pointers = |list: &[CString]| {
@@ -89,6 +112,21 @@ pub(crate) fn become_standard(fd: BorrowedFd<'_>, standard: i32) -> io::Result<(
     }
     Ok(())
 }
+
+/// Says whether the kernel spares this process when memory runs out, as it does a daemon. Read
+/// once, as with the boot.
+pub(crate) fn is_spared() -> bool {
+    static IS_SPARED: OnceLock<bool> = OnceLock::new();
+    let read = || fs::read_to_string(OOM_SCORE).is_ok_and(|text| text.starts_with('-'));
+    *IS_SPARED.get_or_init(read)
+}
+
+/// Has the kernel treat this process as any other.
+pub(crate) fn be_not_spared() -> io::Result<()> {
+    fs::write(OOM_SCORE, "0")
+}
+
+const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 
 /// Returns the id of this boot; another one after every restart of the machine. It is read once:
 /// a process does not outlive its boot, and its forks know it too.

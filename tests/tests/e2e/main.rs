@@ -15,6 +15,7 @@ mod git_poll;
 mod hangup;
 mod installed;
 mod launch;
+mod limits;
 mod log_range;
 mod postgresql;
 mod restart;

@@ -56,7 +56,9 @@ impl Decode for Step {
         let workdir = workdir(&mut fields, cx);
         let timeout = positive(&mut fields, "timeout", cx);
         let silence_timeout = positive(&mut fields, "silence_timeout", cx);
-        let max_output_bytes = max_output(&mut fields, cx);
+        let max_output_bytes = size(&mut fields, "max_output", "64KiB", LEAST_OUTPUT_BYTES, cx);
+        let max_processes = max_processes(&mut fields, cx);
+        let memory_bytes = size(&mut fields, "memory", "4MiB", LEAST_MEMORY_BYTES, cx);
         let always_run = fields.or("always_run", false, cx);
         let retry_safe = fields.or("retry_safe", false, cx);
         fields.finish(cx);
@@ -68,6 +70,8 @@ impl Decode for Step {
             timeout: timeout?,
             silence_timeout: silence_timeout?,
             max_output_bytes: max_output_bytes?,
+            max_processes: max_processes?,
+            memory_bytes: memory_bytes?,
             flags: flags?,
             always_run: always_run?,
             retry_safe: retry_safe?,
@@ -172,16 +176,36 @@ fn workdir(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Option<Strin
 
 /// Least cap of an output, in bytes: a head and a tail that say something.
 const LEAST_OUTPUT_BYTES: u64 = 64 * 1024;
+/// Least memory of a command, in bytes: a shell and a small program.
+const LEAST_MEMORY_BYTES: u64 = 4 * 1024 * 1024;
 
-fn max_output(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Option<u64>> {
-    let Some(entry) = fields.entry("max_output") else { return Some(None) };
+fn size(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    least: &str,
+    least_bytes: u64,
+    cx: &mut Context<'_>,
+) -> Option<Option<u64>> {
+    let Some(entry) = fields.entry(key) else { return Some(None) };
     let size = Size::decode(&entry.value, cx)?;
-    if size.bytes < LEAST_OUTPUT_BYTES {
-        let message = "a `max_output` is at least \"64KiB\"";
+    if size.bytes < least_bytes {
+        let message = format!("a `{key}` is at least \"{least}\"");
         cx.report(Diagnostic::new(Code::OutOfRange, entry.value.span, message));
         return None;
     }
     Some(Some(size.bytes))
+}
+
+/// Threads count as processes.
+fn max_processes(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Option<u32>> {
+    let Some(entry) = fields.entry("max_processes") else { return Some(None) };
+    let most = u32::decode(&entry.value, cx)?;
+    if most == 0 {
+        let message = "a command is at least one process";
+        cx.report(Diagnostic::new(Code::OutOfRange, entry.value.span, message));
+        return None;
+    }
+    Some(Some(most))
 }
 
 fn positive(

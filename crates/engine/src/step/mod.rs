@@ -39,6 +39,12 @@ pub struct Step {
     /// Most output of a command that is kept, in bytes; absent where the worker decides.
     #[serde(default)]
     pub max_output_bytes: Option<u64>,
+    /// Most processes and threads of a command at once; absent where the worker decides.
+    #[serde(default)]
+    pub max_processes: Option<u32>,
+    /// Most memory of a command, in bytes; absent where the worker decides.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
     pub flags: Flags,
     /// Runs although an earlier step ended the build.
     pub always_run: bool,

@@ -344,7 +344,11 @@ fn check_truth(id: CommandId, outcome: &Outcome, hosts: &[&Host]) {
             let ran = hosts.iter().any(|host| host.witness.executions.contains_key(&id));
             assert!(!ran, "{id} ran, yet it is {outcome}");
         }
-        Outcome::Exited(_) | Outcome::Signal(_) | Outcome::Timeout | Outcome::OutOfMemory => {
+        Outcome::Exited(_)
+        | Outcome::Signal(_)
+        | Outcome::Timeout
+        | Outcome::OutOfMemory
+        | Outcome::ProcessLimit => {
             let end = hosts.iter().find_map(|host| host.witness.ends.get(&id));
             assert_eq!(end, Some(outcome), "the true end of {id}");
         }

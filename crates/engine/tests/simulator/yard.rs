@@ -53,6 +53,8 @@ impl Program {
             timeout: None,
             silence_timeout: None,
             max_output_bytes: None,
+            max_processes: None,
+            memory_bytes: None,
             flags: Flags::HALT,
             always_run: false,
             retry_safe: false,

@@ -29,6 +29,7 @@ fn a_failed_step_does_what_on_failure_says() {
     let not_started = Outcome::NotStarted("cannot run /x/y: No such file".to_owned());
     let lost = Outcome::Lost(LostReason::Supervisor);
     let (time, memory) = ("step a took longer than its time limit", "step a ran out of memory");
+    let processes = "step a was refused a process: it had as many as it may";
     let (absent, killed) = (
         "step a did not start: cannot run /x/y: No such file",
         "step a was lost: its supervisor was killed",
@@ -39,6 +40,7 @@ fn a_failed_step_does_what_on_failure_says() {
         ("halt", Outcome::Signal(9), false, (Failure, 137, "")),
         ("halt", Outcome::Timeout, false, (Failure, 124, time)),
         ("halt", Outcome::OutOfMemory, false, (Failure, 137, memory)),
+        ("halt", Outcome::ProcessLimit, false, (Failure, 137, processes)),
         ("halt", not_started.clone(), false, (Failure, 126, absent)),
         ("halt", Outcome::Cancelled, false, (Cancelled, 130, "step a was cancelled")),
         ("halt", lost.clone(), false, (Exception, 74, killed)),

@@ -197,5 +197,7 @@ fn start(stamp: Stamp, order: StartOrder) -> Start {
         timeout_ms: order.timeout_ms,
         silence_timeout_ms: order.silence_timeout_ms,
         max_output_bytes: order.max_output_bytes,
+        max_processes: order.max_processes,
+        memory_bytes: order.memory_bytes,
     }
 }

@@ -204,7 +204,7 @@ impl Session {
         let facts = attach.facts;
         info!(
             worker.name = %self.worker, version = ?facts.version, host = ?facts.hostname,
-            cores = facts.cores, memory_bytes = facts.memory_bytes,
+            cores = facts.cores, memory_bytes = facts.memory_bytes, cgroup = ?facts.cgroup,
             "worker {} attached", self.worker
         );
         Ok(orders)

@@ -34,6 +34,9 @@ pub struct Facts {
     pub version: String,
     pub cores: u32,
     pub memory_bytes: u64,
+    /// What ends and limits commands: `v2`, `v1` or `none`.
+    #[serde(default)]
+    pub cgroup: String,
 }
 
 /// A worker's first frame after the welcome: what it is and every command it still has.
@@ -97,6 +100,12 @@ pub struct Start {
     /// Most output that is kept; absent where the worker decides.
     #[serde(default)]
     pub max_output_bytes: Option<u64>,
+    /// Most processes and threads at once; absent where the worker decides.
+    #[serde(default)]
+    pub max_processes: Option<u32>,
+    /// Most memory; absent where the worker decides.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
 }
 
 /// Asks a worker to end a command.
@@ -134,6 +143,8 @@ wire_words! {
         Signal = "signal",
         Timeout = "timeout",
         OutOfMemory = "oom",
+        /// It was refused a process or thread.
+        ProcessLimit = "pids_limit",
         Cancelled = "cancelled",
         /// It could not be executed at all; `reason` says why.
         NotStarted = "not_started",

@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
 
+use crate::group::{Entrance, Group};
 use crate::spec::{Spec, Stdin};
 use crate::sys::{self, Disposition, Forked, exit_now};
 
@@ -47,10 +48,12 @@ struct Ends {
     err: OwnedFd,
     gate: OwnedFd,
     status: OwnedFd,
+    /// Of the control group.
+    doors: Vec<OwnedFd>,
 }
 
-/// Forks the process and leaves it at the gate.
-pub(super) fn prepare(spec: &Spec) -> io::Result<Child> {
+/// Forks the process, into its group where it has one, and leaves it at the gate.
+pub(super) fn prepare(spec: &Spec, group: Option<&Group<'_>>) -> io::Result<Child> {
     let program = Program::new(spec)?;
     let pipe = || pipe_with(PipeFlags::CLOEXEC);
     let (out, child_out) = pipe()?;
@@ -62,7 +65,8 @@ pub(super) fn prepare(spec: &Spec) -> io::Result<Child> {
         Stdin::Pipe => pipe().map(|(read, write)| (read, Some(write)))?,
     };
     let supervisor = rustix::process::getpid();
-    match sys::fork()? {
+    let (forked, doors) = fork_into(group)?;
+    match forked {
         Forked::Parent(pid) => Ok(Child { pid, out, err, stdin, status, gate }),
         Forked::Child => {
             drop((out, err, gate, status, stdin));
@@ -72,8 +76,23 @@ pub(super) fn prepare(spec: &Spec) -> io::Result<Child> {
                 err: child_err,
                 gate: child_gate,
                 status: child_status,
+                doors,
             };
             become_command(&program, &ends, supervisor)
+        }
+    }
+}
+
+/// Forks into a group; where the kernel has no such birth, the child has doors to enter by.
+fn fork_into(group: Option<&Group<'_>>) -> io::Result<(Forked, Vec<OwnedFd>)> {
+    let Some(group) = group else { return Ok((sys::fork()?, Vec::new())) };
+    let Entrance { cradle, doors } = group.entrance()?;
+    let Some(cradle) = cradle else { return Ok((sys::fork()?, doors)) };
+    match sys::fork_into(cradle.as_fd()) {
+        Ok(forked) => Ok((forked, doors)),
+        Err(_) => {
+            let doors = group.back_door()?.doors;
+            Ok((sys::fork()?, doors))
         }
     }
 }
@@ -125,6 +144,12 @@ fn enter(program: &Program, ends: &Ends, supervisor: Pid) -> io::Result<()> {
     if getppid() != Some(supervisor) {
         // It died before the death signal was set.
         exit_now(127);
+    }
+    if sys::is_spared() {
+        sys::be_not_spared()?;
+    }
+    for door in &ends.doors {
+        rustix::io::write(door, b"0")?;
     }
     if !gate_opened(ends.gate.as_fd())? {
         exit_now(127);

@@ -2,10 +2,11 @@
 //!
 //! `run` prepares, `child` is what happens between fork and exec, `watch` is the loop, `log`
 //! and `tail` write the output, `peers` talks to workers, `tree` ends what the command left behind,
-//! `ending` writes how it ended.
+//! `limit` says which limit it met, `ending` writes how it ended.
 
 mod child;
 mod ending;
+mod limit;
 mod log;
 mod peers;
 mod tail;
@@ -20,7 +21,8 @@ use std::path::Path;
 use rustix::process::{Pid, set_child_subreaper, setsid};
 
 use crate::exit::{Exit, Outcome};
-use crate::inspect::{Started, format_started};
+use crate::group::Group;
+use crate::inspect::{Process, Started, format_started};
 use crate::spawner::report;
 use crate::spec::Spec;
 use crate::spool::{BOOT, INTENT, SPEC, STARTED, create_new};
@@ -29,8 +31,13 @@ use log::{Log, is_full};
 use peers::Peers;
 
 /// Becomes the supervisor of the command whose directory this is. Never returns.
-pub(crate) fn run(directory: &OwnedFd, lock: OwnedFd, events: OwnedFd) -> ! {
-    match supervise(directory, events) {
+pub(crate) fn run(
+    directory: &OwnedFd,
+    lock: OwnedFd,
+    events: OwnedFd,
+    spawner: Option<Process>,
+) -> ! {
+    match supervise(directory, events, spawner) {
         Ok(()) => {}
         Err(error) => report(&format!("supervise a command: {error}")),
     }
@@ -39,7 +46,7 @@ pub(crate) fn run(directory: &OwnedFd, lock: OwnedFd, events: OwnedFd) -> ! {
     exit_now(0)
 }
 
-fn supervise(directory: &OwnedFd, events: OwnedFd) -> io::Result<()> {
+fn supervise(directory: &OwnedFd, events: OwnedFd, spawner: Option<Process>) -> io::Result<()> {
     detach(directory)?;
     let Some(spec) = fs::read(SPEC).ok().as_deref().and_then(Spec::from_file) else {
         return Err(io::Error::other("the spec cannot be read"));
@@ -48,12 +55,16 @@ fn supervise(directory: &OwnedFd, events: OwnedFd) -> io::Result<()> {
     let mut peers = Peers::new(events)?;
     let begun_us = boot_us();
     let mut log = Log::new(spec.output_cap);
-    let outcome = match child::prepare(&spec) {
+    for note in &spec.notes {
+        log.system(note)?;
+    }
+    let group = make_group(&spec, &mut log)?;
+    let outcome = match child::prepare(&spec, group.as_ref()) {
         Ok(child) => {
-            write_started(child.pid)?;
+            write_started(child.pid, spawner)?;
             peers.tell_started();
             child.open_gate()?;
-            watch::watch(&spec, child, &mut log, &mut peers)?
+            watch::watch(&spec, child, group.as_ref(), &mut log, &mut peers)?
         }
         Err(error) => watch::Ended {
             outcome: Outcome::NotStarted(format!("prepare the process: {error}")),
@@ -71,7 +82,24 @@ fn supervise(directory: &OwnedFd, events: OwnedFd) -> io::Result<()> {
         log_bytes: log.length(),
         survivors: outcome.survivors,
     };
-    ending::conclude(&exit, &mut peers)
+    let concluded = ending::conclude(&exit, &mut peers);
+    // After the end is known: nobody has to wait for it.
+    if let Some(group) = group {
+        group.remove();
+    }
+    concluded
+}
+
+/// Makes the command's control group. A command goes on without one; its log says so.
+fn make_group<'a>(spec: &'a Spec, log: &mut Log) -> io::Result<Option<Group<'a>>> {
+    let Some(order) = &spec.group else { return Ok(None) };
+    match Group::make(order) {
+        Ok(group) => Ok(Some(group)),
+        Err(error) => {
+            log.system(&format!("runs without a control group and its limits: {error}"))?;
+            Ok(None)
+        }
+    }
 }
 
 /// Says that this supervisor has begun. A second one for the same command ends here, whatever
@@ -101,10 +129,10 @@ fn detach(directory: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-fn write_started(pid: Pid) -> io::Result<()> {
+fn write_started(pid: Pid, spawner: Option<Process>) -> io::Result<()> {
     let pid = pid.as_raw_nonzero().get();
-    let started =
-        Started { pid, start_time: start_time(pid).unwrap_or_default(), boot_id: boot_id() };
+    let start_time = start_time(pid).unwrap_or_default();
+    let started = Started { pid, start_time, boot_id: boot_id(), spawner };
     let beside = Path::new("started.tmp");
     create_new(beside)?.write_all(format_started(&started).as_bytes())?;
     fs::rename(beside, STARTED)

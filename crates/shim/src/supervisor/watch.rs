@@ -9,11 +9,13 @@ use rustix::process::{
 };
 
 use super::child::{Child, explain};
+use super::limit;
 use super::log::Log;
 use super::peers::Peers;
 use super::tree;
 use crate::exit::Outcome;
 use crate::frame::Request;
+use crate::group::{Counted, Group};
 use crate::record::{Channel, PAYLOAD_BYTES};
 use crate::spec::Spec;
 use crate::sys::{boot_us, timespec};
@@ -43,6 +45,7 @@ enum Ending {
 
 struct Watch<'a> {
     spec: &'a Spec,
+    group: Option<&'a Group<'a>>,
     pid: Pid,
     process: OwnedFd,
     out: Option<OwnedFd>,
@@ -69,6 +72,7 @@ struct Watch<'a> {
 pub(super) fn watch(
     spec: &Spec,
     child: Child,
+    group: Option<&Group<'_>>,
     log: &mut Log,
     peers: &mut Peers,
 ) -> io::Result<Ended> {
@@ -79,6 +83,7 @@ pub(super) fn watch(
     }
     let mut watch = Watch {
         spec,
+        group,
         pid,
         process: pidfd_open(pid, PidfdFlags::empty())?,
         out: Some(out),
@@ -296,24 +301,54 @@ impl Watch<'_> {
 
     /// The main process has ended: its tree has to, and its pipes are read to their end.
     fn conclude(&mut self, status: WaitStatus) -> io::Result<Ended> {
-        let ended = tree::end(self.pid);
+        // Before the end of the tree, which may itself reach a limit.
+        let counted = self.group.map(Group::counted).unwrap_or_default();
+        let ended = self.end_tree()?;
         self.drain()?;
         if ended.killed > 0 {
             let text = format!("ended {} process(es) that the command left behind", ended.killed);
             self.log.system(&text)?;
         }
-        if !ended.survivors.is_empty() {
-            self.log.system(&format!("could not end processes {:?}", ended.survivors))?;
-        }
-        Ok(Ended { outcome: self.outcome(status)?, survivors: ended.survivors })
+        Ok(Ended { outcome: self.outcome(status, counted)?, survivors: ended.survivors })
     }
 
-    fn outcome(&mut self, status: WaitStatus) -> io::Result<Outcome> {
+    /// Ends the tree, however long it takes: what is still there is told, and holds its place.
+    fn end_tree(&mut self) -> io::Result<tree::Ended> {
+        let mut ended = tree::end(self.pid, self.group, tree::AT_ONCE);
+        let mut left = ended.survivors.clone();
+        if !left.is_empty() {
+            let text = format!(
+                "could not end processes {left:?}; the command is not over before they are gone"
+            );
+            self.log.system(&text)?;
+            self.log.flush()?;
+            self.tell_output();
+        }
+        while !left.is_empty() {
+            let again = tree::end(self.pid, self.group, tree::LATER);
+            ended.killed = ended.killed.max(again.killed);
+            left = again.survivors;
+            // Nothing is left that could be asked of the command; but peers come and go.
+            drop(self.peers.requests());
+        }
+        Ok(ended)
+    }
+
+    fn outcome(&mut self, status: WaitStatus, counted: Counted) -> io::Result<Outcome> {
         if self.status.is_some() {
             self.read_status();
         }
         if let Some(code) = self.exec_error {
             return Ok(Outcome::NotStarted(explain(self.spec, code)));
+        }
+        if let Some(group) = self.group {
+            let verdict = limit::judge(group.limits(), counted, status.exit_status());
+            for line in &verdict.said {
+                self.log.system(line)?;
+            }
+            if let Some(outcome) = verdict.outcome {
+                return Ok(outcome);
+            }
         }
         if self.ending == Ending::Timeout {
             self.log.system("ended for taking too long")?;

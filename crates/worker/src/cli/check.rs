@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{EXIT_CONFIG, complain, print, show};
+use super::{EXIT_CONFIG, complain, machine, print, show};
 use crate::settings;
 
 pub(super) fn main(config: &Path, json: bool) -> ExitCode {
@@ -19,5 +19,13 @@ pub(super) fn main(config: &Path, json: bool) -> ExitCode {
     } else {
         show(&loaded.problems, &loaded.files);
     }
-    if loaded.settings.is_some() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) }
+    let Some(settings) = loaded.settings else { return ExitCode::from(EXIT_CONFIG) };
+    if !json {
+        let home = shim::Home::find(settings.limits.groups);
+        print(&format!(
+            "control groups, for a daemon started from here: {}\n",
+            machine::words(home.as_ref())
+        ));
+    }
+    ExitCode::SUCCESS
 }

@@ -1,6 +1,7 @@
 //! The command line of `worker`, one file per command.
 
 mod check;
+mod machine;
 mod run;
 mod status;
 mod stop;

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
-use super::{EXIT_SOFTWARE, EXIT_TEMPORARY, complain, settings};
+use super::{EXIT_SOFTWARE, EXIT_TEMPORARY, complain, machine, settings};
 use crate::control::Server;
 use crate::daemon::{self, Daemon, Parts, Recovered, Spawners};
 use crate::exec::{Own, Workshop};
@@ -77,6 +77,8 @@ fn prepare(mut settings: Settings) -> anyhow::Result<Prepared> {
     let shim = settings.shim.take().unwrap_or_else(|| beside(&program));
     let spawners = Spawners::start(shim).context("start a spawner (see `shim` in worker.toml)")?;
     let recovered = daemon::recover(&spool).context("read the spool")?;
+    let home = shim::Home::find(settings.limits.groups);
+    machine::tell(home.as_ref(), settings.limits);
     let workshop = Workshop {
         work,
         program,
@@ -84,6 +86,8 @@ fn prepare(mut settings: Settings) -> anyhow::Result<Prepared> {
         variables: std::mem::take(&mut settings.env),
         repositories: settings.repositories,
         output: settings.output,
+        limits: settings.limits,
+        home,
     };
     Ok(Prepared { settings, spool: Arc::new(spool), spawners, workshop, recovered })
 }
@@ -122,11 +126,13 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
         &settings.data,
         settings.name.to_string(),
         settings.max_builds,
+        machine::words(workshop.home.as_ref()),
         link,
         events.clone(),
         end.clone(),
     )
     .with_context(|| format!("make the control socket in {}", settings.data.display()))?;
+    let cgroup = machine::word(workshop.home.as_ref());
     let parts = Parts {
         spool: spool.clone(),
         spawners,
@@ -139,6 +145,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
         masters: settings.masters,
         token: settings.token,
         max_builds: settings.max_builds,
+        cgroup,
         spool,
         daemon: events,
         tails: daemon.tails(),

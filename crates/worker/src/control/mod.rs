@@ -56,6 +56,8 @@ pub(crate) struct Status {
     pub data: String,
     pub master: LinkState,
     pub max_builds: u32,
+    /// What ends and limits commands.
+    pub control_groups: String,
     pub running: usize,
     /// Ended, with something the master does not have yet.
     pub waiting: usize,

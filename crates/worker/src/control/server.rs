@@ -40,6 +40,7 @@ struct Desk {
     name: String,
     data: String,
     max_builds: u32,
+    control_groups: String,
     link: watch::Receiver<LinkState>,
     daemon: mpsc::Sender<Event>,
     end: CancellationToken,
@@ -54,6 +55,7 @@ impl Server {
         data: &Path,
         name: String,
         max_builds: u32,
+        control_groups: String,
         link: watch::Receiver<LinkState>,
         daemon: mpsc::Sender<Event>,
         end: CancellationToken,
@@ -63,7 +65,8 @@ impl Server {
         let listener = UnixListener::bind(&path)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         let data = data.display().to_string();
-        Ok(Self { listener, desk: Arc::new(Desk { name, data, max_builds, link, daemon, end }) })
+        let desk = Desk { name, data, max_builds, control_groups, link, daemon, end };
+        Ok(Self { listener, desk: Arc::new(desk) })
     }
 
     /// Answers until the tasks are told to end.
@@ -145,6 +148,7 @@ impl Desk {
             data: self.data.clone(),
             master: self.link.borrow().clone(),
             max_builds: self.max_builds,
+            control_groups: self.control_groups.clone(),
             running: census.running,
             waiting: census.waiting,
         })

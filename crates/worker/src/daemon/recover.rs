@@ -87,12 +87,13 @@ pub(super) fn with_source(error: &(impl std::error::Error + 'static)) -> String 
 fn found(spool: &SpoolRoot, id: shim::CommandId) -> Found {
     match look(spool, id) {
         Ok(Seen::NeverRan) => Found::NeverRan,
-        Ok(Seen::Alive) => Found::Alive,
+        // What does not die is looked at again until it has: its place is not free before.
+        Ok(Seen::Alive | Seen::Dying) => Found::Alive,
         Ok(Seen::Ended { outcome, log_bytes }) => Found::Ended { outcome, log_bytes },
         Err(error) => {
             // It may have run: only its end can be reported.
             error!(command.id = %id, "read what became of a command: {}", with_source(&error));
-            shim::sweep(id, None);
+            spool.sweep(id, None);
             Found::Ended { outcome: Outcome::Lost(LostReason::Supervisor), log_bytes: 0 }
         }
     }
@@ -102,21 +103,35 @@ fn found(spool: &SpoolRoot, id: shim::CommandId) -> Found {
 pub(super) enum Seen {
     NeverRan,
     Alive,
-    Ended { outcome: Outcome, log_bytes: u64 },
+    /// Its supervisor is gone, and not everything it left could be ended.
+    Dying,
+    Ended {
+        outcome: Outcome,
+        log_bytes: u64,
+    },
 }
 
 /// Reads a command's directory. Where the supervisor is gone, so is the tree afterwards.
 pub(super) fn look(spool: &SpoolRoot, id: shim::CommandId) -> Result<Seen, SpoolError> {
     Ok(match spool.inspect(id)? {
-        shim::Found::NeverRan => Seen::NeverRan,
+        shim::Found::NeverRan => {
+            // Nothing ran, but a group may have been made for it.
+            spool.sweep(id, None);
+            Seen::NeverRan
+        }
         shim::Found::Alive => Seen::Alive,
         shim::Found::Exited(exit) => {
             Seen::Ended { outcome: outcome(exit.outcome), log_bytes: exit.log_bytes }
         }
         shim::Found::SupervisorLost { started } => {
-            let swept = shim::sweep(id, started.as_ref());
+            let swept = spool.sweep(id, started.as_ref());
             if !swept.survivors.is_empty() {
-                error!(command.id = %id, pids = ?swept.survivors, "processes that cannot be killed");
+                let pids = swept.survivors;
+                error!(
+                    command.id = %id, ?pids,
+                    "processes that cannot be ended; the command is not over before they are gone"
+                );
+                return Ok(Seen::Dying);
             }
             lost(spool, id, LostReason::Supervisor)
         }
@@ -137,6 +152,8 @@ fn outcome(outcome: shim::Outcome) -> Outcome {
         shim::Outcome::Exited(code) => Outcome::Exited(code),
         shim::Outcome::Signal(number) => Outcome::Signal(number),
         shim::Outcome::Timeout => Outcome::Timeout,
+        shim::Outcome::OutOfMemory => Outcome::OutOfMemory,
+        shim::Outcome::ProcessLimit => Outcome::ProcessLimit,
         shim::Outcome::NotStarted(why) => Outcome::NotStarted(why),
     }
 }

@@ -86,7 +86,7 @@ impl Watch {
                     return Ok(End { outcome, log_bytes: 0, line: None });
                 }
                 Some(Seen::Alive) => channel = self.adopt().await,
-                None => pause = LONG_PAUSE,
+                Some(Seen::Dying) | None => pause = LONG_PAUSE,
             }
             if channel.is_none() {
                 tokio::select! {

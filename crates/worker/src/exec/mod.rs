@@ -1,12 +1,14 @@
 //! From a master's order to something a shim can run.
 //!
-//! `program` says what is executed, `environment` with which variables, `workdir` where. A new
+//! `program` says what is executed, `environment` with which variables, `workdir` where, `limits`
+//! how much it may use. A new
 //! ability of workers is one more arm in `program::argv`.
 //!
 //! **Invariants**: nothing of the daemon's own environment reaches a command but what
 //! `environment` names; a command begins below the directory of its slot.
 
 mod environment;
+mod limits;
 mod program;
 #[cfg(test)]
 mod tests;
@@ -17,9 +19,9 @@ use std::path::PathBuf;
 
 use config::BadName;
 use proto::message::command::Start;
-use shim::{OutputCap, Spec, Stdin};
+use shim::{Home, OutputCap, Spec, Stdin};
 
-use crate::settings::{OutputPolicy, Repositories, Variables};
+use crate::settings::{LimitPolicy, OutputPolicy, Repositories, Variables};
 
 pub(crate) use environment::Own;
 
@@ -37,6 +39,9 @@ pub(crate) struct Workshop {
     pub variables: Variables,
     pub repositories: Repositories,
     pub output: OutputPolicy,
+    pub limits: LimitPolicy,
+    /// Absent: there are no control groups here.
+    pub home: Option<Home>,
 }
 
 /// Why an order cannot be carried out. Nothing was run.
@@ -64,6 +69,7 @@ pub(crate) fn spec(start: &Start, workshop: &Workshop) -> Result<Spec, OrderErro
     let argv = program::argv(start, workshop, &place)?;
     let env = environment::of(start, workshop)?;
     let cwd = place.make()?;
+    let (group, notes) = limits::of(start, workshop);
     Ok(Spec {
         argv,
         env: env.variables(),
@@ -73,6 +79,8 @@ pub(crate) fn spec(start: &Start, workshop: &Workshop) -> Result<Spec, OrderErro
         silence_timeout_ms: start.silence_timeout_ms,
         kill_grace_ms: KILL_GRACE_MS,
         output_cap: Some(cap(workshop.output.granted(start.max_output_bytes))),
+        group,
+        notes,
     })
 }
 

@@ -16,6 +16,8 @@ fn workshop(work: &Path) -> Workshop {
         variables: Variables::default(),
         repositories: Repositories::default(),
         output: OutputPolicy::default(),
+        limits: LimitPolicy::default(),
+        home: None,
     }
 }
 
@@ -33,6 +35,8 @@ fn start(program: Program, argv: &[&str]) -> Start {
         timeout_ms: None,
         silence_timeout_ms: None,
         max_output_bytes: None,
+        max_processes: None,
+        memory_bytes: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use proto::message::command::Facts;
 
 /// Reads the facts, at every connection: memory and cores may change.
-pub(super) fn read() -> Facts {
+pub(super) fn read(cgroup: &str) -> Facts {
     let system = rustix::system::uname();
     Facts {
         os: std::env::consts::OS.to_owned(),
@@ -14,6 +14,7 @@ pub(super) fn read() -> Facts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cores: crate::settings::cores(),
         memory_bytes: memory_bytes(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
+        cgroup: cgroup.to_owned(),
     }
 }
 
@@ -35,7 +36,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_facts() {
-        let facts = read();
+        let facts = read("v2");
         assert!(!facts.hostname.is_empty() && facts.cores > 0 && facts.memory_bytes > 0);
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Links {
     pub masters: Vec<Address>,
     pub token: Token,
     pub max_builds: u32,
+    /// The fact about control groups.
+    pub cgroup: &'static str,
     pub spool: Arc<SpoolRoot>,
     pub daemon: mpsc::Sender<Event>,
     pub tails: watch::Receiver<Tails>,

@@ -75,7 +75,7 @@ fn attach(links: &Links, reports: &[ToMaster]) -> Attach {
         boot_id: shim::boot_id(),
         spool_id: links.spool.spool_id().to_owned(),
         max_builds: links.max_builds,
-        facts: facts::read(),
+        facts: facts::read(links.cgroup),
         commands: reports.iter().map(wire::report_to_wire).collect(),
     }
 }

@@ -49,6 +49,7 @@ fn end(outcome: &Outcome, log_bytes: u64) -> End {
         Outcome::Signal(number) => (Ending::Signal, *number, String::new()),
         Outcome::Timeout => (Ending::Timeout, 0, String::new()),
         Outcome::OutOfMemory => (Ending::OutOfMemory, 0, String::new()),
+        Outcome::ProcessLimit => (Ending::ProcessLimit, 0, String::new()),
         Outcome::Cancelled => (Ending::Cancelled, 0, String::new()),
         Outcome::NotStarted(why) => (Ending::NotStarted, 0, why.clone()),
         Outcome::Lost(reason) => (Ending::Lost, 0, reason.word().to_owned()),

@@ -4,6 +4,7 @@ mod address;
 mod environment;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod limits;
 mod output;
 mod token;
 
@@ -17,6 +18,7 @@ use config::{
 
 pub(crate) use address::Address;
 pub(crate) use environment::Variables;
+pub(crate) use limits::LimitPolicy;
 pub(crate) use output::OutputPolicy;
 pub(crate) use token::Token;
 
@@ -48,6 +50,8 @@ pub(crate) struct Settings {
     pub repositories: Repositories,
     /// How much output of a command is kept.
     pub output: OutputPolicy,
+    /// How much a command may use.
+    pub limits: LimitPolicy,
 }
 
 /// The worker's own policy about repositories; it wins over the master's.
@@ -106,6 +110,7 @@ impl Decode for Settings {
         let env = fields.or("env", Variables::default(), cx);
         let repositories = fields.or("repositories", Repositories::default(), cx);
         let output = fields.or("output", OutputPolicy::default(), cx);
+        let limits = LimitPolicy::decode(&mut fields, cx);
         fields.finish(cx);
         Some(Self {
             masters: masters?.value.into_iter().map(|master| master.value).collect(),
@@ -117,6 +122,7 @@ impl Decode for Settings {
             env: env?,
             repositories: repositories?,
             output: output?,
+            limits: limits?,
         })
     }
 }
@@ -229,6 +235,7 @@ mod tests {
             .collect();
         assert!(uncommented.contains("\nmax_builds = 4\n"));
         assert!(uncommented.contains("\n[output]\ndefault = \"128MiB\"\n"));
+        assert!(uncommented.contains("\n[memory]\nmost = \"8GiB\"\n"));
         assert_eq!(folder.codes(&uncommented), []);
     }
 
@@ -246,13 +253,17 @@ mod tests {
         let folder = Folder::new();
         let codes = folder.codes(
             "mastrs = [\"x\"]\nname = \"a b\"\ntoken = { file = \"none\" }\nmax_builds = 0\n\
-             env = { \"A=B\" = \"c\" }\noutput = { default = \"1MB\", most = \"1KiB\" }\n",
+             env = { \"A=B\" = \"c\" }\noutput = { default = \"1MB\", most = \"1KiB\" }\n\
+             processes = { most = 0 }\nmemory = { default = \"1KiB\" }\ncontrol_groups = \"v3\"\n",
         );
         let mut wanted = vec![
             Code::MissingKey,
             Code::UnknownKey,
             Code::BadName,
             Code::Unreadable,
+            Code::OutOfRange,
+            Code::OutOfRange,
+            Code::OutOfRange,
             Code::OutOfRange,
             Code::OutOfRange,
             Code::OutOfRange,

@@ -99,7 +99,8 @@ impl Drop for Rig {
                 let kill = shim::Request::Stop { signal: 9, grace_ms: 0 };
                 socket.write_all(&kill.encode()).ok();
             }
-            eventually("a command is gone", || shim::sweep(id, None).killed == 0);
+            let Ok(spool) = shim::SpoolRoot::open(&self.data().join("spool")) else { return };
+            eventually("a command is gone", || spool.sweep(id, None).killed == 0);
         }
     }
 }
@@ -122,6 +123,8 @@ pub(crate) fn start(session: &Session, program: Program, argv: &[&str]) -> Start
         timeout_ms: None,
         silence_timeout_ms: None,
         max_output_bytes: None,
+        max_processes: None,
+        memory_bytes: None,
     }
 }
 

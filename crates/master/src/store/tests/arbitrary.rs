@@ -267,6 +267,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         any::<i32>().prop_map(Outcome::Signal),
         Just(Outcome::Timeout),
         Just(Outcome::OutOfMemory),
+        Just(Outcome::ProcessLimit),
         Just(Outcome::Cancelled),
         text().prop_map(Outcome::NotStarted),
         proptest::sample::select(reasons).prop_map(Outcome::Lost),
@@ -364,14 +365,16 @@ fn step_kind() -> impl Strategy<Value = StepKind> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let limits = (any::<Option<Duration>>(), any::<Option<Duration>>(), any::<Option<u64>>());
+    let times = (any::<Option<Duration>>(), any::<Option<Duration>>());
+    let sizes = (any::<Option<u64>>(), any::<Option<u32>>(), any::<Option<u64>>());
+    let limits = (times, sizes);
     let flags = proptest::sample::select(vec![Flags::HALT, Flags::CONTINUE, Flags::WARN]);
     let env = vec((text(), text().prop_map(Template::literal)), 0..3);
     let names = (name(), step_kind(), env, option::of(text()));
     (names, limits, flags, any::<bool>(), any::<bool>()).prop_map(
         |(
             (name, kind, env, workdir),
-            (timeout, silence_timeout, max_output_bytes),
+            ((timeout, silence_timeout), (max_output_bytes, max_processes, memory_bytes)),
             flags,
             always_run,
             retry_safe,
@@ -383,6 +386,8 @@ fn step() -> impl Strategy<Value = Step> {
             timeout,
             silence_timeout,
             max_output_bytes,
+            max_processes,
+            memory_bytes,
             flags,
             always_run,
             retry_safe,

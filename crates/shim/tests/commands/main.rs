@@ -1,6 +1,8 @@
 //! Real commands under real supervisors.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod escapes;
+
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -12,7 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use shim::record::{self, Channel};
 use shim::{
     CommandId, Event, EventChannel, Found, Frames, Outcome, OutputCap, Request, Spawner, Spec,
-    SpoolError, SpoolRoot, Stdin, sweep,
+    SpoolError, SpoolRoot, Stdin,
 };
 
 struct Rig {
@@ -48,6 +50,8 @@ impl Rig {
             silence_timeout_ms: None,
             kill_grace_ms: 1_000,
             output_cap: None,
+            group: None,
+            notes: Vec::new(),
         }
     }
 
@@ -313,7 +317,7 @@ fn a_killed_supervisor_is_lost_and_its_tree_is_swept() {
     wait_for_end(channel);
     let Found::SupervisorLost { started } = rig.found_at_the_end() else { panic!() };
     assert_eq!(started.as_ref().map(|started| started.pid), Some(main));
-    let swept = sweep(rig.id, started.as_ref());
+    let swept = rig.spool.sweep(rig.id, started.as_ref());
     assert!(swept.survivors.is_empty(), "{swept:?}");
     assert!(!is_alive(main) && !is_alive(escaped));
 }
