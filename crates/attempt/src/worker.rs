@@ -102,6 +102,11 @@ impl Worker {
         self.commands.values().filter(|view| matches!(view, View::Running)).count()
     }
 
+    /// Says whether this is the connection of now.
+    pub fn is_current(&self, stamp: Stamp) -> bool {
+        self.link == Some(stamp)
+    }
+
     /// Takes an event and says what follows.
     pub fn handle(&mut self, input: Input) -> Vec<Output> {
         match input {

@@ -44,8 +44,17 @@ pub enum Fate {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Directive {
     Start(Box<StartOrder>),
-    Stop { command: CommandId, order: StopOrder },
-    FinalAck { command: CommandId },
+    Stop {
+        command: CommandId,
+        order: StopOrder,
+    },
+    FinalAck {
+        command: CommandId,
+    },
+    /// To a draining worker: how many builds it has.
+    BuildsLeft {
+        builds: u32,
+    },
 }
 
 /// All a worker needs to run a command; templates are expanded.

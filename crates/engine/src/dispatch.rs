@@ -10,6 +10,7 @@ use config::Name;
 
 use crate::durable::QueueKey;
 use crate::engine::Engine;
+use crate::event::Readiness;
 use crate::time::Now;
 
 impl Engine {
@@ -32,8 +33,11 @@ impl Engine {
         configured.fold(attached.max_builds, u32::min)
     }
 
-    /// Returns how many places of an attached worker are free.
+    /// Returns how many places of an attached worker are free. A draining one has none.
     pub(crate) fn free_places(&self, worker: &Name) -> u32 {
+        if self.readiness(worker) == Some(Readiness::Draining) {
+            return 0;
+        }
         let taken = self.durable.slots(worker).map_or(0, BTreeMap::len);
         self.capacity(worker).saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX))
     }

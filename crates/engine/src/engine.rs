@@ -7,10 +7,10 @@ use config::Name;
 
 use crate::decision::{Action, Answer, Decision, Refusal};
 use crate::durable::{Durable, Identity};
-use crate::event::{Event, Ticket};
+use crate::event::{Event, Readiness, Ticket};
 use crate::settings::Settings;
 use crate::time::Now;
-use crate::volatile::{Deadline, Volatile};
+use crate::volatile::{Attached, Deadline, Volatile};
 
 /// The domain's state and rules. See the crate's documentation for the invariants.
 #[derive(Debug, Clone)]
@@ -35,8 +35,12 @@ impl Engine {
                 self.polled(now, ticket, source, heads, changes);
             }
             Event::Due => self.due(now),
-            Event::WorkerAttached { worker, stamp, place, max_builds, commands } => {
-                self.worker_attached(now, &worker, stamp, &place, max_builds, &commands);
+            Event::WorkerAttached { worker, stamp, place, max_builds, commands, readiness } => {
+                let attached = Attached { stamp, place, max_builds, readiness, told_left: None };
+                self.worker_attached(now, &worker, attached, &commands);
+            }
+            Event::WorkerReadiness { worker, stamp, readiness } => {
+                self.worker_readiness(&worker, stamp, readiness);
             }
             Event::WorkerLost { worker, stamp } => self.worker_lost(&worker, stamp),
             Event::Reported { worker, stamp, report } => {
@@ -53,6 +57,7 @@ impl Engine {
         }
         self.dispatch(now);
         self.tell_audience(now);
+        self.tell_what_is_left();
         Decision { writes: self.durable.drain(), actions: std::mem::take(&mut self.actions) }
     }
 
@@ -75,6 +80,11 @@ impl Engine {
     pub fn attached(&self, worker: &Name) -> Option<(Stamp, u32)> {
         let attached = self.volatile.workers.get(worker)?;
         Some((attached.stamp, self.capacity(worker)))
+    }
+
+    /// Says whether an attached worker takes new builds.
+    pub fn readiness(&self, worker: &Name) -> Option<Readiness> {
+        self.volatile.workers.get(worker).map(|attached| attached.readiness)
     }
 
     fn due(&mut self, now: Now) {

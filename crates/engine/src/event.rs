@@ -36,7 +36,10 @@ pub enum Event {
         place: Place,
         max_builds: u32,
         commands: Vec<ToMaster>,
+        readiness: Readiness,
     },
+    /// A worker changed its mind about new builds.
+    WorkerReadiness { worker: Name, stamp: Stamp, readiness: Readiness },
     /// The connection of a worker ended.
     WorkerLost { worker: Name, stamp: Stamp },
     /// A worker reported a command.
@@ -55,6 +58,14 @@ pub enum Event {
     FollowerCame { request: RequestId },
     /// A client that followed a request is gone.
     FollowerLeft { request: RequestId, departure: Departure },
+}
+
+/// Whether a worker takes new builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    /// It finishes what it has and takes no other build.
+    Draining,
 }
 
 /// Which requests a stop is meant for.

@@ -50,8 +50,8 @@ pub use decision::{
 pub use durable::{Durable, Identity};
 pub use engine::Engine;
 pub use event::{
-    Departure, Event, LaunchOffer, LaunchWait, NewChange, Offer, PolledChange, StopScope,
-    Submission, Ticket,
+    Departure, Event, LaunchOffer, LaunchWait, NewChange, Offer, PolledChange, Readiness,
+    StopScope, Submission, Ticket,
 };
 pub use id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
 pub use intake::repeat;

@@ -6,6 +6,7 @@ use attempt::{Place, Stamp};
 use config::Name;
 
 use crate::audience::Audience;
+use crate::event::Readiness;
 use crate::id::RequestId;
 
 /// Something that happens by itself when its time comes.
@@ -28,6 +29,9 @@ pub(crate) struct Attached {
     pub(crate) place: Place,
     /// Builds at once, as the worker says.
     pub(crate) max_builds: u32,
+    pub(crate) readiness: Readiness,
+    /// Builds left, as a draining worker was told last.
+    pub(crate) told_left: Option<u32>,
 }
 
 /// Everything that does not survive a restart.

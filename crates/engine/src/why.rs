@@ -3,6 +3,7 @@
 use config::Name;
 
 use crate::engine::Engine;
+use crate::event::Readiness;
 use crate::id::{BuildId, RequestId, RequestName};
 use crate::row::{RequestState, StepState};
 
@@ -30,6 +31,8 @@ pub enum Blocker {
     BuilderUnknown { builder: Name },
     /// No worker that may run it is attached.
     NoWorkerAttached { configured: Vec<Name> },
+    /// A worker finishes what it has and takes no other build.
+    WorkerDraining { worker: Name, left: u32 },
     /// Every place of a worker is taken.
     WorkerFull { worker: Name, places: u32, by: Vec<RequestName> },
     /// Others are served before.
@@ -85,12 +88,21 @@ impl Engine {
             return vec![Blocker::NoWorkerAttached { configured }];
         }
         let full = attached.into_iter().filter(|worker| self.free_places(worker) == 0);
-        full.map(|worker| Blocker::WorkerFull {
-            worker: worker.clone(),
-            places: self.capacity(worker),
-            by: self.occupants(worker),
-        })
-        .collect()
+        full.map(|worker| self.worker_blocker(worker)).collect()
+    }
+
+    fn worker_blocker(&self, name: &Name) -> Blocker {
+        let by = self.occupants(name);
+        let worker = name.clone();
+        match self.readiness(name) {
+            Some(Readiness::Draining) => {
+                let left = u32::try_from(by.len()).unwrap_or(u32::MAX);
+                Blocker::WorkerDraining { worker, left }
+            }
+            Some(Readiness::Ready) | None => {
+                Blocker::WorkerFull { worker, places: self.capacity(name), by }
+            }
+        }
     }
 
     fn occupants(&self, worker: &Name) -> Vec<RequestName> {

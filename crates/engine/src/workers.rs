@@ -1,11 +1,12 @@
 //! Workers come, report and go.
 
 use attempt::master::{self, Input};
-use attempt::{CommandId, Place, Stamp, ToMaster, ToWorker};
+use attempt::{CommandId, Stamp, ToMaster, ToWorker};
 use config::Name;
 
 use crate::decision::{Action, Directive, Fate};
 use crate::engine::Engine;
+use crate::event::Readiness;
 use crate::time::Now;
 use crate::volatile::Attached;
 
@@ -14,16 +15,14 @@ impl Engine {
         &mut self,
         now: Now,
         worker: &Name,
-        stamp: Stamp,
-        place: &Place,
-        max_builds: u32,
+        attached: Attached,
         reported: &[ToMaster],
     ) {
-        let attached = Attached { stamp, place: place.clone(), max_builds };
+        let (stamp, place) = (attached.stamp, attached.place.clone());
         self.volatile.workers.insert(worker.clone(), attached);
         for id in self.commands_of(worker) {
             let view = reported.iter().find(|report| report.command == id).map(|r| &r.view);
-            self.drive(now, id, Input::Attached { place, view });
+            self.drive(now, id, Input::Attached { place: &place, view });
         }
         for report in reported {
             self.disown_if_unknown(worker, stamp, report);
@@ -34,6 +33,34 @@ impl Engine {
     pub(crate) fn worker_lost(&mut self, worker: &Name, stamp: Stamp) {
         if self.is_current(worker, stamp) {
             self.volatile.workers.remove(worker);
+        }
+    }
+
+    pub(crate) fn worker_readiness(&mut self, worker: &Name, stamp: Stamp, readiness: Readiness) {
+        if !self.is_current(worker, stamp) {
+            return;
+        }
+        if let Some(attached) = self.volatile.workers.get_mut(worker) {
+            attached.readiness = readiness;
+            attached.told_left = None;
+        }
+    }
+
+    /// Tells draining workers how many builds they have, whenever that has changed: none is
+    /// their leave to go.
+    pub(crate) fn tell_what_is_left(&mut self) {
+        for (worker, attached) in &mut self.volatile.workers {
+            if attached.readiness == Readiness::Ready {
+                continue;
+            }
+            let left = self.durable.slots(worker).map_or(0, std::collections::BTreeMap::len);
+            let builds = u32::try_from(left).unwrap_or(u32::MAX);
+            if attached.told_left != Some(builds) {
+                attached.told_left = Some(builds);
+                let directive = Directive::BuildsLeft { builds };
+                let (worker, stamp) = (worker.clone(), attached.stamp);
+                self.actions.push(Action::Send { worker, stamp, directive });
+            }
         }
     }
 

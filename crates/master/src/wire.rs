@@ -21,6 +21,14 @@ pub fn command_from_wire(id: command::CommandId) -> CommandId {
     CommandId { incarnation: id.incarnation, counter: id.counter }
 }
 
+/// Translates whether a worker takes builds. A word of a newer worker is some way not to.
+pub fn readiness_from_wire(readiness: command::Readiness) -> engine::Readiness {
+    match readiness {
+        command::Readiness::Ready => engine::Readiness::Ready,
+        command::Readiness::Draining | command::Readiness::Unknown => engine::Readiness::Draining,
+    }
+}
+
 /// Translates a worker's report.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use proto::message::command::{Attach, Attached, Facts};
+use proto::message::command::{Attach, Attached, Facts, Readiness};
 use proto::message::hello::{Hello, Role, Welcome};
 use proto::message::question::{Status, StatusWanted};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -81,6 +81,7 @@ fn attach() -> Attach {
         max_builds: 1,
         facts: Facts::default(),
         commands: Vec::new(),
+        readiness: Readiness::Ready,
     }
 }
 

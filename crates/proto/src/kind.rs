@@ -29,6 +29,8 @@ kinds! {
     STOP = 23, "stop";
     FINAL_ACK = 24, "final_ack";
     REPORT = 25, "report";
+    AVAILABILITY = 26, "availability";
+    BUILDS_LEFT = 27, "builds_left";
 
     STREAM_OPEN = 40, "stream_open";
     STREAM_DATA = 41, "stream_data";

@@ -8,6 +8,7 @@ mod client;
 mod crowd;
 mod database;
 mod descriptors;
+mod draining;
 mod environment;
 mod flood;
 mod full_disk;

@@ -5,7 +5,7 @@ use std::fs;
 
 use e2e::{Daemon, Raw, Yard, wait_until};
 use proto::message::command::{
-    Attach, Attached, CommandId, End, Ending, Facts, Phase, Report, Start,
+    Attach, Attached, CommandId, End, Ending, Facts, Phase, Readiness, Report, Start,
 };
 use proto::message::hello::{Hello, Role, Welcome};
 use proto::message::stream::{StreamData, StreamOpen};
@@ -56,7 +56,8 @@ impl Rogue {
         let hostname = "h\n2026-01-01T00:00:00Z ERROR forged".to_owned();
         let facts = Facts { hostname, ..Facts::default() };
         let (boot_id, spool_id) = ("boot".to_owned(), "spool".to_owned());
-        raw.send(&Attach { boot_id, spool_id, max_builds: 8, facts, commands });
+        let readiness = Readiness::Ready;
+        raw.send(&Attach { boot_id, spool_id, max_builds: 8, facts, commands, readiness });
         // Orders may come before it.
         while raw.receive().expect("the master answers").kind != Attached::KIND {}
         raw

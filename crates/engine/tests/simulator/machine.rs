@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use attempt::{CommandId, Outcome, Place, Stamp, ToMaster, ToWorker};
 use config::Name;
-use engine::Event;
+use engine::{Event, Readiness};
 
 use crate::host::rng::Rng;
 use crate::host::{Host, Stage};
@@ -171,7 +171,8 @@ impl Machine {
         Some(match self.to_master.remove(at) {
             Word::Attached(stamp, place, commands) => {
                 let max_builds = self.max_builds;
-                Event::WorkerAttached { worker, stamp, place, max_builds, commands }
+                let readiness = Readiness::Ready;
+                Event::WorkerAttached { worker, stamp, place, max_builds, commands, readiness }
             }
             Word::Report(stamp, report) => Event::Reported { worker, stamp, report },
             Word::Lost(stamp) => Event::WorkerLost { worker, stamp },

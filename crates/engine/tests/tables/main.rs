@@ -6,6 +6,7 @@
 mod audience;
 mod backup;
 mod building;
+mod draining;
 mod launching;
 mod queueing;
 mod scheduling;

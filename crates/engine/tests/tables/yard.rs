@@ -13,8 +13,8 @@ use engine::settings::{App, Builder, Settings, WorkerGroup};
 use engine::variable::Offered;
 use engine::{
     Accepted, Action, Answer, BuildId, BuildResult, Directive, Engine, Event, Fate, Identity,
-    LaunchOffer, LaunchWait, NewChange, Now, Offer, RequestId, Rows, Standing, StartOrder,
-    StopScope, Stopped, Submission, Ticket, Unfinished, Write,
+    LaunchOffer, LaunchWait, NewChange, Now, Offer, Readiness, RequestId, Rows, Standing,
+    StartOrder, StopScope, Stopped, Submission, Ticket, Unfinished, Write,
 };
 
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -36,6 +36,9 @@ pub(crate) struct Machine {
     stamp: Option<Stamp>,
     /// Whether what is sent to it is lost on the way.
     pub(crate) is_deaf: bool,
+    pub(crate) readiness: Readiness,
+    /// What it was told of the builds it has.
+    pub(crate) left: Vec<u32>,
     commands: BTreeMap<CommandId, View>,
     /// What it was told to start and to stop, in order.
     pub(crate) starts: Vec<StartOrder>,
@@ -156,6 +159,7 @@ impl Yard {
                 machine.commands.remove(&command);
                 machine.forgotten.push(command);
             }
+            Directive::BuildsLeft { builds } => machine.left.push(builds),
         }
     }
 
@@ -370,10 +374,12 @@ impl Yard {
             place: Place { boot_id: format!("{worker} boot"), spool_id: format!("{worker} spool") },
             stamp: None,
             is_deaf: false,
+            readiness: Readiness::Ready,
             commands: BTreeMap::new(),
             starts: Vec::new(),
             stops: Vec::new(),
             forgotten: Vec::new(),
+            left: Vec::new(),
         })
     }
 
@@ -388,13 +394,29 @@ impl Yard {
             .map(|(command, view)| ToMaster { command: *command, view: view.clone() })
             .collect();
         let worker = named(worker);
-        self.happens(Event::WorkerAttached { worker, stamp, place, max_builds, commands });
+        let readiness = self.machine(worker.as_str()).readiness;
+        self.happens(Event::WorkerAttached {
+            worker,
+            stamp,
+            place,
+            max_builds,
+            commands,
+            readiness,
+        });
         stamp
     }
 
     pub(crate) fn detach(&mut self, worker: &str) {
         let stamp = self.machine(worker).stamp.take().expect("it was attached");
         self.happens(Event::WorkerLost { worker: named(worker), stamp });
+    }
+
+    /// A worker that is connected changes its mind, and says so again on later connections.
+    pub(crate) fn becomes(&mut self, worker: &str, readiness: Readiness) {
+        let machine = self.machine(worker);
+        machine.readiness = readiness;
+        let stamp = machine.stamp.expect("it is attached");
+        self.happens(Event::WorkerReadiness { worker: named(worker), stamp, readiness });
     }
 
     /// The machine is restarted, or its spool replaced: nothing is left of its commands.

@@ -20,7 +20,11 @@ pub(super) fn main(config: &Path, json: bool) -> anyhow::Result<()> {
         .workers
         .iter()
         .map(|worker| {
-            let state = if worker.is_attached { "connected" } else { "not connected" };
+            let state = match (worker.is_attached, worker.is_draining) {
+                (false, _) => "not connected",
+                (true, true) => "draining",
+                (true, false) => "connected",
+            };
             // How many it takes is known while it is here.
             let most =
                 if worker.is_attached { worker.max_builds.to_string() } else { "–".into() };

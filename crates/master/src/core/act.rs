@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use attempt::{CommandId, Stamp};
 use config::Name;
 use engine::{Action, Answer, Directive, Fate, RequestId, StartOrder, Ticket};
-use proto::message::command::{FinalAck, Program, Start, Stop, Variable};
+use proto::message::command::{BuildsLeft, FinalAck, Program, Start, Stop, Variable};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -23,6 +23,7 @@ pub enum ToSession {
     Start(Box<Start>),
     Stop(Stop),
     FinalAck(FinalAck),
+    BuildsLeft(BuildsLeft),
 }
 
 /// A worker's connection, as the loop holds it.
@@ -169,6 +170,9 @@ fn to_session(stamp: Stamp, directive: Directive) -> ToSession {
             signal: order.signal,
             grace_ms: order.grace_ms,
         }),
+        Directive::BuildsLeft { builds } => {
+            ToSession::BuildsLeft(BuildsLeft { epoch, session, builds })
+        }
         Directive::FinalAck { command } => ToSession::FinalAck(FinalAck {
             epoch,
             session,

@@ -60,7 +60,9 @@ pub(super) fn why(engine: &Engine, name: &engine::RequestName) -> Option<Why> {
 fn kind(blocker: &engine::Blocker) -> &'static str {
     match blocker {
         engine::Blocker::BuilderUnknown { .. } => "builder",
-        engine::Blocker::NoWorkerAttached { .. } | engine::Blocker::WorkerFull { .. } => "worker",
+        engine::Blocker::NoWorkerAttached { .. }
+        | engine::Blocker::WorkerDraining { .. }
+        | engine::Blocker::WorkerFull { .. } => "worker",
         engine::Blocker::Behind { .. } => "queue",
     }
 }
@@ -92,6 +94,7 @@ fn worker_line(engine: &Engine, name: &config::Name) -> WorkerLine {
     WorkerLine {
         name: name.to_string(),
         is_attached: attached.is_some(),
+        is_draining: engine.readiness(name) == Some(engine::Readiness::Draining),
         busy: u32::try_from(builds.len()).unwrap_or(u32::MAX),
         max_builds: attached.map_or(0, |(_, capacity)| capacity),
         detail: builds.join(", "),

@@ -328,6 +328,7 @@ fn ticket_of(event: &Event) -> Option<Ticket> {
         | Event::StopWanted { ticket, .. } => Some(*ticket),
         Event::Due
         | Event::WorkerAttached { .. }
+        | Event::WorkerReadiness { .. }
         | Event::WorkerLost { .. }
         | Event::Reported { .. }
         | Event::LogSealed { .. }

@@ -87,6 +87,9 @@ pub(super) fn describe(blocker: &Blocker) -> String {
         Blocker::NoWorkerAttached { configured } => {
             format!("none of its workers is connected ({})", names(configured))
         }
+        Blocker::WorkerDraining { worker, left } => {
+            format!("worker {worker} is draining ({left} builds left) and takes no other build")
+        }
         Blocker::WorkerFull { worker, places, by } => {
             let by = by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             format!("worker {worker} is full ({places} of {places}: {by})")

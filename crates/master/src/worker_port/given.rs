@@ -30,7 +30,7 @@ impl Given {
         match order {
             ToSession::Start(start) => drop(self.lock().insert(id(start.command))),
             ToSession::FinalAck(ack) => drop(self.lock().remove(&id(ack.command))),
-            ToSession::Stop(_) => {}
+            ToSession::Stop(_) | ToSession::BuildsLeft(_) => {}
         }
     }
 

@@ -11,7 +11,7 @@ use config::Name;
 use engine::Event;
 use futures_util::StreamExt as _;
 use proto::codec::FrameCodec;
-use proto::message::command::{Attach, Attached, LogPosition, Report};
+use proto::message::command::{Attach, Attached, Availability, LogPosition, Report};
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
 use proto::message::stream::{StreamCredit, StreamData, StreamOpen};
 use proto::{Frame, Message, encode, limits};
@@ -199,6 +199,7 @@ impl Session {
             place: Place { boot_id: attach.boot_id, spool_id: attach.spool_id },
             max_builds: attach.max_builds,
             commands,
+            readiness: wire::readiness_from_wire(attach.readiness),
         };
         self.parts.core.attach(event, session).await?;
         let facts = attach.facts;
@@ -271,6 +272,13 @@ impl Session {
     async fn frame(&mut self, frame: Frame) -> anyhow::Result<()> {
         match frame.kind {
             Report::KIND => self.report(wire::report_from_wire(frame.open()?)?).await?,
+            Availability::KIND => {
+                let Availability { readiness } = frame.open()?;
+                let readiness = wire::readiness_from_wire(readiness);
+                info!(worker.name = %self.worker, ?readiness, "worker {} changed", self.worker);
+                let (worker, stamp) = (self.worker.clone(), self.stamp);
+                self.parts.core.tell(Event::WorkerReadiness { worker, stamp, readiness }).await?;
+            }
             StreamOpen::KIND => self.open_stream(frame.open()?).await?,
             StreamData::KIND => self.stream_data(&frame.open()?).await?,
             Ping::KIND => {
@@ -390,5 +398,6 @@ fn encode_order(order: ToSession) -> anyhow::Result<Vec<u8>> {
         ToSession::Start(start) => encode(&*start)?,
         ToSession::Stop(stop) => encode(&stop)?,
         ToSession::FinalAck(ack) => encode(&ack)?,
+        ToSession::BuildsLeft(left) => encode(&left)?,
     })
 }

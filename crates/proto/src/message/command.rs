@@ -16,6 +16,8 @@ messages! {
     Stop = STOP;
     FinalAck = FINAL_ACK;
     Report = REPORT;
+    Availability = AVAILABILITY;
+    BuildsLeft = BUILDS_LEFT;
 }
 
 /// A command's id: the database's incarnation and its counter.
@@ -47,6 +49,35 @@ pub struct Attach {
     pub max_builds: u32,
     pub facts: Facts,
     pub commands: Vec<Report>,
+    #[serde(default = "ready")]
+    pub readiness: Readiness,
+}
+
+wire_words! {
+    /// Whether a worker takes new builds.
+    pub enum Readiness {
+        Ready = "ready",
+        /// Builds that run go on to their end; no other begins.
+        Draining = "draining",
+    }
+}
+
+fn ready() -> Readiness {
+    Readiness::Ready
+}
+
+/// A worker changed its mind about new builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Availability {
+    pub readiness: Readiness,
+}
+
+/// Tells a draining worker how many builds it still has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildsLeft {
+    pub epoch: i64,
+    pub session: i64,
+    pub builds: u32,
 }
 
 /// The master's answer: from where it wants each log.

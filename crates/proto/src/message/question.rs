@@ -174,6 +174,8 @@ pub struct Status {
 pub struct WorkerLine {
     pub name: String,
     pub is_attached: bool,
+    #[serde(default)]
+    pub is_draining: bool,
     pub busy: u32,
     pub max_builds: u32,
     pub detail: String,

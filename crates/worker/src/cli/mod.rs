@@ -1,6 +1,7 @@
 //! The command line of `worker`, one file per command.
 
 mod check;
+mod drain;
 mod machine;
 mod run;
 mod status;
@@ -9,6 +10,7 @@ mod stop;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use config::{Diagnostic, SourceFile, Style};
@@ -57,6 +59,18 @@ enum Command {
         #[arg(long)]
         kill: bool,
     },
+    /// Take no new builds, finish those that run, then end the daemon.
+    Drain {
+        /// Wait so long at most, such as `30m`; then commands are left running, for the next
+        /// daemon to find.
+        #[arg(long, value_parser = duration)]
+        deadline: Option<Duration>,
+        /// At the deadline, end the commands that are left: SIGTERM first, then SIGKILL.
+        #[arg(long, requires = "deadline")]
+        kill: bool,
+    },
+    /// Take builds again after `drain`.
+    Resume,
     /// What a git step runs.
     #[command(hide = true)]
     GitStep(git_step::Options),
@@ -78,8 +92,14 @@ pub fn main() -> ExitCode {
         Some(Command::Check { json }) => check::main(config, *json),
         Some(Command::Status { json }) => status::main(config, *json),
         Some(Command::Stop { kill }) => stop::main(config, *kill),
+        Some(Command::Drain { deadline, kill }) => drain::main(config, *deadline, *kill),
+        Some(Command::Resume) => drain::resume(config),
         Some(Command::GitStep(options)) => git_step::main(options),
     }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text).ok_or_else(|| "write a number and a unit: 90s, 30m, 2h".to_owned())
 }
 
 /// Reads the configuration, or says everything that is wrong with it.

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{EXIT_SOFTWARE, EXIT_TEMPORARY, complain, machine, settings};
-use crate::control::Server;
+use crate::control::{About, Server};
 use crate::daemon::{self, Daemon, Parts, Recovered, Spawners};
 use crate::exec::{Own, Workshop};
 use crate::link::{self, LinkState, Links};
@@ -122,16 +122,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
     let (events, queue) = mpsc::channel(EVENTS);
     let (state, link) = watch::channel(LinkState::Connecting);
     let end = tasks.end().clone();
-    let server = Server::bind(
-        &settings.data,
-        settings.name.to_string(),
-        settings.max_builds,
-        machine::words(workshop.home.as_ref()),
-        link,
-        events.clone(),
-        end.clone(),
-    )
-    .with_context(|| format!("make the control socket in {}", settings.data.display()))?;
+    let words = machine::words(workshop.home.as_ref());
     let cgroup = machine::word(workshop.home.as_ref());
     let parts = Parts {
         spool: spool.clone(),
@@ -141,6 +132,15 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
         events: events.clone(),
     };
     let daemon = Daemon::new(parts, recovered);
+    let about = About {
+        name: settings.name.to_string(),
+        max_builds: settings.max_builds,
+        control_groups: words,
+        link,
+        leave: daemon.leave(),
+    };
+    let server = Server::bind(&settings.data, about, events.clone(), end.clone())
+        .with_context(|| format!("make the control socket in {}", settings.data.display()))?;
     let links = Links {
         masters: settings.masters,
         token: settings.token,

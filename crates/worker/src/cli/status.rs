@@ -27,13 +27,23 @@ pub(super) fn main(config: &Path, json: bool) -> ExitCode {
 }
 
 fn lines(status: &Status) -> String {
-    let Status { name, version, pid, data, master, max_builds, control_groups, running, waiting } =
-        status;
+    let Status {
+        name,
+        version,
+        pid,
+        data,
+        master,
+        max_builds,
+        control_groups,
+        running,
+        waiting,
+        leave,
+    } = status;
     format!(
         "worker    {name} {version}, pid {pid}\n\
          master    {master}\n\
          commands  {running} running, {waiting} ended and not yet taken over by the master\n\
-         builds    at most {max_builds} at once\n\
+         builds    at most {max_builds} at once; {leave}\n\
          groups    {control_groups}\n\
          data      {data}\n"
     )

@@ -1,7 +1,7 @@
 //! The line to people on this machine: `DATA/worker.sock`.
 //!
-//! One word in, one line of JSON out. After `stop` and `kill` the connection stays open until
-//! the daemon has ended, so its end is the news. The kernel says who asks: the daemon's own
+//! A few words in, one line of JSON out. After `stop` and `kill` the connection stays open until
+//! the daemon has ended, so its end is the news; after `drain` a line comes for every change. The kernel says who asks: the daemon's own
 //! user, or root.
 
 mod client;
@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::daemon::{AtDeadline, DrainOrder, Leave};
 use crate::link::LinkState;
 
-pub(crate) use client::Client;
-pub(crate) use server::Server;
+pub(crate) use client::{Client, News};
+pub(crate) use server::{About, Server};
 
 const SOCKET: &str = "worker.sock";
 
@@ -29,21 +30,51 @@ pub(crate) enum Wish {
     Stop,
     /// End all commands, then the daemon.
     Kill,
+    /// Finish all builds, then end the daemon.
+    Drain(DrainOrder),
+    /// Take builds again.
+    Resume,
 }
 
 impl Wish {
-    const ALL: [Self; 3] = [Self::Status, Self::Stop, Self::Kill];
-
-    fn word(self) -> &'static str {
+    fn words(self) -> String {
         match self {
-            Self::Status => "status",
-            Self::Stop => "stop",
-            Self::Kill => "kill",
+            Self::Status => "status".to_owned(),
+            Self::Stop => "stop".to_owned(),
+            Self::Kill => "kill".to_owned(),
+            Self::Resume => "resume".to_owned(),
+            Self::Drain(DrainOrder { deadline_ms, at_deadline }) => {
+                let deadline = deadline_ms.map_or("never".to_owned(), |ms| ms.to_string());
+                let then = match at_deadline {
+                    AtDeadline::Leave => "leave",
+                    AtDeadline::End => "end",
+                };
+                format!("drain {deadline} {then}")
+            }
         }
     }
 
-    fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|wish| wish.word() == word)
+    fn from_words(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        Some(match words.as_slice() {
+            ["status"] => Self::Status,
+            ["stop"] => Self::Stop,
+            ["kill"] => Self::Kill,
+            ["resume"] => Self::Resume,
+            ["drain", deadline, then] => {
+                let deadline_ms = match *deadline {
+                    "never" => None,
+                    ms => Some(ms.parse().ok()?),
+                };
+                let at_deadline = match *then {
+                    "leave" => AtDeadline::Leave,
+                    "end" => AtDeadline::End,
+                    _ => return None,
+                };
+                Self::Drain(DrainOrder { deadline_ms, at_deadline })
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -61,6 +92,8 @@ pub(crate) struct Status {
     pub running: usize,
     /// Ended, with something the master does not have yet.
     pub waiting: usize,
+    /// Whether it takes builds.
+    pub leave: Leave,
 }
 
 /// An address of the socket that is short enough whatever the path, and what keeps it valid.
@@ -69,4 +102,27 @@ fn address(data: &Path) -> io::Result<(OwnedFd, PathBuf)> {
     let folder = rustix::fs::open(data, flags, Mode::empty())?;
     let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()));
     Ok((folder, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_a_wish_are_read_back() {
+        let drain = |deadline_ms, at_deadline| Wish::Drain(DrainOrder { deadline_ms, at_deadline });
+        for wish in [
+            Wish::Status,
+            Wish::Stop,
+            Wish::Kill,
+            Wish::Resume,
+            drain(None, AtDeadline::Leave),
+            drain(Some(u64::MAX), AtDeadline::End),
+        ] {
+            assert_eq!(Wish::from_words(&wish.words()), Some(wish));
+        }
+        for other in ["", "drain", "drain soon leave", "drain never", "status now"] {
+            assert_eq!(Wish::from_words(other), None, "{other}");
+        }
+    }
 }

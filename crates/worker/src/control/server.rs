@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{SOCKET, Status, Wish, address};
-use crate::daemon::Event;
+use crate::daemon::{Event, Leave};
 use crate::link::LinkState;
 use crate::tasks::Tasks;
 
@@ -34,14 +34,21 @@ pub(crate) struct Server {
     desk: Arc<Desk>,
 }
 
+/// What the daemon says of itself.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub name: String,
+    pub max_builds: u32,
+    pub control_groups: String,
+    pub link: watch::Receiver<LinkState>,
+    pub leave: watch::Receiver<Leave>,
+}
+
 /// What answers need.
 #[derive(Debug)]
 struct Desk {
-    name: String,
     data: String,
-    max_builds: u32,
-    control_groups: String,
-    link: watch::Receiver<LinkState>,
+    about: About,
     daemon: mpsc::Sender<Event>,
     end: CancellationToken,
 }
@@ -53,10 +60,7 @@ impl Server {
     /// When the directory does not take a socket.
     pub(crate) fn bind(
         data: &Path,
-        name: String,
-        max_builds: u32,
-        control_groups: String,
-        link: watch::Receiver<LinkState>,
+        about: About,
         daemon: mpsc::Sender<Event>,
         end: CancellationToken,
     ) -> io::Result<Self> {
@@ -65,7 +69,7 @@ impl Server {
         let listener = UnixListener::bind(&path)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         let data = data.display().to_string();
-        let desk = Desk { name, data, max_builds, control_groups, link, daemon, end };
+        let desk = Desk { data, about, daemon, end };
         Ok(Self { listener, desk: Arc::new(desk) })
     }
 
@@ -120,12 +124,22 @@ impl Desk {
             return Ok(());
         }
         let Some(wish) = question(&mut socket).await? else { return Ok(()) };
-        let Some(status) = self.status().await else { return Ok(()) };
-        let mut line = serde_json::to_vec(&status).map_err(io::Error::other)?;
-        line.push(b'\n');
-        socket.write_all(&line).await?;
+        let Some(before) = self.status().await else { return Ok(()) };
+        // Before the answer, which says how it then is.
         match wish {
-            Wish::Status => return Ok(()),
+            Wish::Drain(order) => drop(self.daemon.send(Event::Drain(order)).await),
+            Wish::Resume => drop(self.daemon.send(Event::Resume).await),
+            Wish::Status | Wish::Stop | Wish::Kill => {}
+        }
+        let status = match self.status().await {
+            Some(status) => status,
+            // There was nothing to wait for, and the daemon is about to be gone.
+            None => Status { leave: *self.about.leave.borrow(), ..before },
+        };
+        write_line(&mut socket, &status).await?;
+        match wish {
+            Wish::Status | Wish::Resume => return Ok(()),
+            Wish::Drain(_) => return self.follow(&mut socket, status).await,
             Wish::Stop => {
                 info!("asked to stop; commands go on");
                 self.end.cancel();
@@ -137,27 +151,54 @@ impl Desk {
         Ok(())
     }
 
+    /// Writes every change of a drain until it is taken back or the daemon has ended.
+    async fn follow(&self, socket: &mut UnixStream, mut status: Status) -> io::Result<()> {
+        let mut leave = self.about.leave.clone();
+        // What it is by now may be news already.
+        leave.mark_changed();
+        loop {
+            // Both branches are cancel-safe.
+            let is_over = tokio::select! {
+                changed = leave.changed() => changed.is_err(),
+                () = self.end.cancelled() => true,
+            };
+            // The last word counts: it says whether everything was done.
+            status.leave = *leave.borrow_and_update();
+            write_line(socket, &status).await?;
+            if is_over || status.leave == Leave::Ready {
+                return Ok(());
+            }
+        }
+    }
+
     async fn status(&self) -> Option<Status> {
         let (reply, census) = oneshot::channel();
         self.daemon.send(Event::Count(reply)).await.ok()?;
         let census = census.await.ok()?;
         Some(Status {
-            name: self.name.clone(),
+            name: self.about.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             data: self.data.clone(),
-            master: self.link.borrow().clone(),
-            max_builds: self.max_builds,
-            control_groups: self.control_groups.clone(),
+            master: self.about.link.borrow().clone(),
+            max_builds: self.about.max_builds,
+            control_groups: self.about.control_groups.clone(),
             running: census.running,
             waiting: census.waiting,
+            leave: *self.about.leave.borrow(),
         })
     }
+}
+
+async fn write_line(socket: &mut UnixStream, status: &Status) -> io::Result<()> {
+    let mut line = serde_json::to_vec(status).map_err(io::Error::other)?;
+    line.push(b'\n');
+    socket.write_all(&line).await
 }
 
 async fn question(socket: &mut UnixStream) -> io::Result<Option<Wish>> {
     let mut line = String::new();
     let mut reader = BufReader::new(socket.take(QUESTION_BYTES));
     timeout(PATIENCE, reader.read_line(&mut line)).await??;
-    Ok(Wish::from_word(line.trim()))
+    Ok(Wish::from_words(&line))
 }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use attempt::worker::{Input, Output, Worker};
-use attempt::{CommandId, LostReason, Outcome, Stamp, StopOrder, ToMaster};
+use attempt::{CommandId, LostReason, Outcome, Stamp, StopOrder};
 use proto::message::command::Start;
 use shim::{EventChannel, Request, SpawnError, Spec, SpoolError, SpoolRoot};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use super::event::{Census, Event, Unwelcome};
+use super::drain::{AtDeadline, Drain, DrainOrder, Leave};
+use super::event::{Census, Event, Hail, Unwelcome};
 use super::recover::{Recovered, forget, spool_id, with_source};
 use super::spawners::Spawners;
 use super::supervise::{LastLine, Watch};
@@ -47,6 +50,9 @@ pub(crate) struct Daemon {
     /// To supervisors of commands that have ended and are not forgotten yet.
     last_lines: BTreeMap<CommandId, LastLine>,
     is_ending_all: bool,
+    drain: Drain,
+    /// Where people see how a leave-taking stands.
+    leave: watch::Sender<Leave>,
 }
 
 /// Why a command was not started. Nothing was run but where the spool says so.
@@ -74,6 +80,8 @@ impl Daemon {
             running: BTreeMap::new(),
             last_lines: BTreeMap::new(),
             is_ending_all: false,
+            drain: Drain::No,
+            leave: watch::Sender::new(Leave::Ready),
         };
         daemon.perform(outputs, None);
         daemon
@@ -84,16 +92,30 @@ impl Daemon {
         self.tails.subscribe()
     }
 
+    /// Returns where to read whether this worker takes builds.
+    pub(crate) fn leave(&self) -> watch::Receiver<Leave> {
+        self.leave.subscribe()
+    }
+
     /// Runs until the tasks are told to end, or until everything has ended that should.
     pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Event>) {
         let end = self.parts.tasks.end().clone();
         loop {
-            // Both branches are cancel-safe.
+            // All branches are cancel-safe.
             let event = tokio::select! {
                 Some(event) = events.recv() => event,
+                () = moment(self.drain.until()) => {
+                    self.deadline();
+                    continue;
+                }
                 () = end.cancelled() => return,
             };
             self.handle(event).await;
+            if self.has_taken_leave() {
+                info!("drained: every build has ended");
+                end.cancel();
+                return;
+            }
             if self.is_ending_all && self.worker.running() == 0 {
                 info!("all commands have ended");
                 end.cancel();
@@ -107,9 +129,15 @@ impl Daemon {
             Event::Welcomed { stamp, link, reply } => self.welcomed(stamp, link, reply).await,
             Event::Disconnected => {
                 self.link = None;
+                self.drain.told(None);
                 self.input(Input::Disconnected);
             }
             Event::Start(start) => self.start(&start),
+            Event::BuildsLeft { stamp, builds } => {
+                if self.worker.is_current(stamp) {
+                    self.drain.told(Some(builds));
+                }
+            }
             Event::Order(order) => self.input(Input::Message(order)),
             Event::Started(command) => self.input(Input::Started(command)),
             Event::Ended { command, outcome, log_bytes, line } => {
@@ -123,6 +151,8 @@ impl Daemon {
                 reply.send(Census { running, waiting }).ok();
             }
             Event::EndAll => self.end_all(),
+            Event::Drain(order) => self.begin_drain(order),
+            Event::Resume => self.resume(),
         }
     }
 
@@ -135,7 +165,7 @@ impl Daemon {
         &mut self,
         stamp: Stamp,
         link: Link,
-        reply: oneshot::Sender<Result<Vec<ToMaster>, Unwelcome>>,
+        reply: oneshot::Sender<Result<Hail, Unwelcome>>,
     ) {
         let before = self.worker.clone();
         let outputs = self.worker.handle(Input::Welcomed(stamp));
@@ -148,7 +178,8 @@ impl Daemon {
         drop(match verdict {
             Ok(()) => {
                 self.link = Some(link);
-                reply.send(Ok(self.worker.report()))
+                let readiness = self.drain.readiness();
+                reply.send(Ok(Hail { reports: self.worker.report(), readiness }))
             }
             Err(unwelcome) => {
                 self.worker = before;
@@ -299,11 +330,64 @@ impl Daemon {
         }
     }
 
+    fn begin_drain(&mut self, order: DrainOrder) {
+        let DrainOrder { deadline_ms, at_deadline } = order;
+        let until =
+            deadline_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+        let builds_left = match self.drain {
+            Drain::No => None,
+            Drain::Waiting { builds_left, .. } => builds_left,
+        };
+        info!(deadline_ms, running = self.worker.running(), "draining: no new builds");
+        self.drain = Drain::Waiting { until, at_deadline, builds_left };
+        self.tell(ToLink::Readiness(self.drain.readiness()));
+    }
+
+    fn resume(&mut self) {
+        info!("taking builds again");
+        self.drain = Drain::No;
+        self.tell(ToLink::Readiness(self.drain.readiness()));
+    }
+
+    /// The time of a drain has come.
+    fn deadline(&mut self) {
+        let Drain::Waiting { at_deadline, builds_left, .. } = self.drain else { return };
+        warn!(
+            builds_left,
+            running = self.worker.running(),
+            "the deadline of the drain has come before the last build ended"
+        );
+        // Nothing is to be waited for twice.
+        self.drain = Drain::Waiting { until: None, at_deadline, builds_left };
+        match at_deadline {
+            AtDeadline::End if self.worker.running() > 0 => self.end_all(),
+            AtDeadline::End | AtDeadline::Leave => self.parts.tasks.end().cancel(),
+        }
+    }
+
+    /// Tells people how it stands, and says whether everything is done.
+    fn has_taken_leave(&mut self) -> bool {
+        let commands_left = match self.drain {
+            Drain::No => 0,
+            Drain::Waiting { .. } => self.worker.report().len(),
+        };
+        let leave = self.drain.leave(commands_left);
+        self.leave.send_if_modified(|before| std::mem::replace(before, leave) != leave);
+        leave == Leave::Draining { builds_left: Some(0), commands_left: 0 }
+    }
+
     fn end_all(&mut self) {
         self.is_ending_all = true;
         info!(running = self.worker.running(), "ending all commands");
         for command in self.running.keys() {
             self.stop(*command, END_ALL);
         }
+    }
+}
+
+async fn moment(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,9 +1,10 @@
 //! What the daemon's loop hears.
 
 use attempt::{CommandId, Outcome, Stamp, ToMaster, ToWorker};
-use proto::message::command::Start;
+use proto::message::command::{Readiness, Start};
 use tokio::sync::oneshot;
 
+use super::drain::DrainOrder;
 use super::supervise::LastLine;
 use crate::link::Link;
 
@@ -14,9 +15,14 @@ pub(crate) enum Event {
     Welcomed {
         stamp: Stamp,
         link: Link,
-        reply: oneshot::Sender<Result<Vec<ToMaster>, Unwelcome>>,
+        reply: oneshot::Sender<Result<Hail, Unwelcome>>,
     },
     Disconnected,
+    /// The master counted the builds that a draining worker has.
+    BuildsLeft {
+        stamp: Stamp,
+        builds: u32,
+    },
     /// The master wants a command to run.
     Start(Box<Start>),
     /// The master wants something else.
@@ -34,6 +40,17 @@ pub(crate) enum Event {
     Count(oneshot::Sender<Census>),
     /// Somebody on this machine wants all commands ended, and the daemon after them.
     EndAll,
+    /// Somebody on this machine wants the daemon to finish what it has, and then to end.
+    Drain(DrainOrder),
+    /// Somebody wants it to take builds again.
+    Resume,
+}
+
+/// What a new connection begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Hail {
+    pub reports: Vec<ToMaster>,
+    pub readiness: Readiness,
 }
 
 /// Why a master that accepted this worker is left again.

@@ -2,7 +2,7 @@
 //!
 //! One loop (`core`) takes events from the connection, from the commands and from people, asks
 //! the pure half in crate `attempt` what follows, and does it. `recover` reads the spool at
-//! start, `supervise` watches one command, `spawners` starts supervisors, `tails` says how far
+//! start, `drain` takes leave, `supervise` watches one command, `spawners` starts supervisors, `tails` says how far
 //! every log is.
 //!
 //! **Invariants**
@@ -12,6 +12,7 @@
 //! - A master's epoch is on disk before anything it asks for is done.
 
 mod core;
+mod drain;
 mod event;
 mod recover;
 mod spawners;
@@ -19,7 +20,8 @@ mod supervise;
 mod tails;
 
 pub(crate) use core::{Daemon, Parts};
-pub(crate) use event::Event;
+pub(crate) use drain::{AtDeadline, DrainOrder, Leave};
+pub(crate) use event::{Event, Hail};
 pub(crate) use recover::{Recovered, recover, spool_id};
 pub(crate) use spawners::Spawners;
 pub(crate) use tails::{Tail, Tails};

@@ -19,6 +19,7 @@ mod wire;
 mod writer;
 
 use attempt::{CommandId, ToMaster};
+use proto::message::command::Readiness;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ pub(crate) enum ToLink {
     Report(ToMaster),
     /// A command began: its log is sent from the start.
     Stream(CommandId),
+    /// Whether this worker takes builds has changed.
+    Readiness(Readiness),
 }
 
 /// Words that may wait for a connection. One that falls so far behind is given up.

@@ -7,8 +7,10 @@ use anyhow::{Context as _, anyhow, bail};
 use attempt::{CommandId, Stamp, ToMaster};
 use futures_util::StreamExt as _;
 use proto::codec::CodecError;
-use proto::message::command::{Attach, Attached, FinalAck, LogPosition, Start, Stop};
-use proto::message::hello::{Ping, Pong, Refusal, Welcome};
+use proto::message::command::{
+    Attach, Attached, Availability, BuildsLeft, FinalAck, LogPosition, Start, Stop,
+};
+use proto::message::hello::{Ping, Pong, Refusal};
 use proto::message::stream::{StreamCredit, StreamData, StreamOpen};
 use proto::{Frame, Message, encode, limits};
 use shim::OutputReader;
@@ -24,7 +26,7 @@ use super::run::Links;
 use super::streams::{Streams, Turn};
 use super::writer::{self, Outbox};
 use super::{Link, ToLink, facts, wire};
-use crate::daemon::{Event, Tails, spool_id};
+use crate::daemon::{Event, Hail, Tails, spool_id};
 use crate::tasks::blocking;
 
 /// Before a log that could not be read is tried again.
@@ -42,9 +44,10 @@ pub(super) async fn run(
     let close = end.child_token();
     let (outbox, mut writer) = writer::pair(socket);
     let (link, words) = Link::new(close.clone());
-    let reports = introduce(links, &welcome, link).await?;
-    let mut session = Session::new(links, outbox, words, &reports);
-    session.control(&attach(links, &reports))?;
+    let stamp = Stamp { epoch: welcome.epoch, session: welcome.session };
+    let hail = introduce(links, stamp, link).await?;
+    let mut session = Session::new(links, stamp, outbox, words, &hail.reports);
+    session.control(&attach(links, &hail))?;
     let outcome = tokio::select! {
         // Dropping either half loses nothing: the next connection begins with everything.
         outcome = session.run(&mut frames, &close, on_attached) => outcome,
@@ -61,22 +64,22 @@ pub(super) async fn run(
 }
 
 /// Makes the connection known to the daemon, which answers with every command it has.
-async fn introduce(links: &Links, welcome: &Welcome, link: Link) -> anyhow::Result<Vec<ToMaster>> {
-    let stamp = Stamp { epoch: welcome.epoch, session: welcome.session };
+async fn introduce(links: &Links, stamp: Stamp, link: Link) -> anyhow::Result<Hail> {
     let (reply, answer) = oneshot::channel();
     let event = Event::Welcomed { stamp, link, reply };
     links.daemon.send(event).await.map_err(|_gone| anyhow!("the daemon is stopping"))?;
     let answer = answer.await.context("the daemon is stopping")?;
-    answer.with_context(|| format!("leave a master of epoch {}", welcome.epoch))
+    answer.with_context(|| format!("leave a master of epoch {}", stamp.epoch))
 }
 
-fn attach(links: &Links, reports: &[ToMaster]) -> Attach {
+fn attach(links: &Links, hail: &Hail) -> Attach {
     Attach {
         boot_id: shim::boot_id(),
         spool_id: links.spool.spool_id().to_owned(),
         max_builds: links.max_builds,
         facts: facts::read(links.cgroup),
-        commands: reports.iter().map(wire::report_to_wire).collect(),
+        commands: hail.reports.iter().map(wire::report_to_wire).collect(),
+        readiness: hail.readiness,
     }
 }
 
@@ -94,6 +97,7 @@ enum Woken {
 
 struct Session<'a> {
     links: &'a Links,
+    stamp: Stamp,
     outbox: Outbox,
     words: mpsc::Receiver<ToLink>,
     tails: watch::Receiver<Tails>,
@@ -112,6 +116,7 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(
         links: &'a Links,
+        stamp: Stamp,
         outbox: Outbox,
         words: mpsc::Receiver<ToLink>,
         reports: &[ToMaster],
@@ -121,6 +126,7 @@ impl<'a> Session<'a> {
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             links,
+            stamp,
             outbox,
             words,
             tails: links.tails.clone(),
@@ -206,6 +212,7 @@ impl<'a> Session<'a> {
         match word {
             ToLink::Report(report) => self.control(&wire::report_to_wire(&report)),
             ToLink::Stream(command) => self.open(command, 0),
+            ToLink::Readiness(readiness) => self.control(&Availability { readiness }),
         }
     }
 
@@ -227,6 +234,10 @@ impl<'a> Session<'a> {
             }
             FinalAck::KIND => {
                 self.order(Event::Order(wire::final_ack_from_wire(frame.open()?))).await?;
+            }
+            BuildsLeft::KIND => {
+                let BuildsLeft { builds, .. } = frame.open()?;
+                self.order(Event::BuildsLeft { stamp: self.stamp, builds }).await?;
             }
             Attached::KIND => {
                 self.is_attached = true;

@@ -139,6 +139,8 @@ impl World {
             Directive::Stop { command, order } => {
                 machine.send(stamp, ToWorker::Stop { stamp, command, order });
             }
+            // Nobody drains here.
+            Directive::BuildsLeft { .. } => {}
             Directive::FinalAck { command } => {
                 machine.send(stamp, ToWorker::FinalAck { stamp, command });
                 if self.mutant == Some(Mutant::DoubleStart) {

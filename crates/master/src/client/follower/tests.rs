@@ -99,7 +99,14 @@ impl Yard {
         let close = CancellationToken::new();
         let session = WorkerSession { worker: worker(), stamp: STAMP, sender, close };
         let (worker, place) = (worker(), place());
-        let event = Event::WorkerAttached { worker, stamp: STAMP, place, max_builds: 1, commands };
+        let event = Event::WorkerAttached {
+            worker,
+            stamp: STAMP,
+            place,
+            max_builds: 1,
+            commands,
+            readiness: engine::Readiness::Ready,
+        };
         self.core.attach(event, session).await.unwrap();
     }
 
