@@ -164,10 +164,23 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
 
     /// Starts the master again where its worker looks for it.
     pub fn start_master_at(&mut self, address: &str) -> Daemon {
+        self.listen_at(address);
+        self.start_master()
+    }
+
+    /// Has the next master listen for workers where an earlier one did.
+    ///
+    /// # Panics
+    /// When the configuration cannot be read.
+    pub fn listen_at(&self, address: &str) {
         let text = fs::read_to_string(self.path("master.toml")).expect("read the configuration");
         let text = text.replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{address}\""));
         self.write("master.toml", &text);
-        self.start_master()
+    }
+
+    /// Starts a daemon of another build in this yard, and does not wait.
+    pub fn start_program(&self, command: &mut Command) -> Daemon {
+        Daemon::start("other build", command.current_dir(self.folder.path()))
     }
 
     /// Returns where the master listens for workers.

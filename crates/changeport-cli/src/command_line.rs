@@ -22,7 +22,7 @@ TERM, TZ, COLORTERM and NO_COLOR go to the master with every launch, others when
 
 /// Calls programs that a Yardmaster master runs on its workers.
 #[derive(Debug, Parser)]
-#[command(name = "changeport", version, about, after_help = ENVIRONMENT)]
+#[command(name = "changeport", version = proto::VERSION, about, after_help = ENVIRONMENT)]
 struct Arguments {
     /// Where the master is: `unix:/PATH` or `tcp:HOST:PORT`.
     #[arg(long, global = true)]

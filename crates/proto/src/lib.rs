@@ -20,5 +20,12 @@ pub mod record;
 mod scan;
 mod word;
 
+/// The version of this build. Who builds packages may set another than the source's, as in
+/// `YARDMASTER_BUILD=0.1.0-2 cargo build`.
+pub const VERSION: &str = match option_env!("YARDMASTER_BUILD") {
+    Some(build) => build,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 pub use bytes::Bytes;
 pub use frame::{DecodeError, EncodeError, Frame, FrameReader, Message, encode};

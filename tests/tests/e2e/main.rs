@@ -25,6 +25,7 @@ mod slots;
 mod sockets;
 mod stopping;
 mod submit;
+mod upgrade;
 mod user_lookup;
 mod waiting;
 mod worker;

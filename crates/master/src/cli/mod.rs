@@ -40,7 +40,7 @@ const EXIT_SOFTWARE: u8 = 70;
 
 /// Yardmaster's master: change sources, schedulers, queue and workers.
 #[derive(Debug, Parser)]
-#[command(name = "master", version, about, arg_required_else_help = false)]
+#[command(name = "master", version = proto::VERSION, about, arg_required_else_help = false)]
 struct Arguments {
     /// The configuration.
     #[arg(long, global = true, default_value = "/etc/yardmaster/master.toml")]

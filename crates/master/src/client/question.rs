@@ -110,7 +110,7 @@ pub(super) async fn status(session: &Session<'_>) -> anyhow::Result<Result<Statu
     let parts = session.parts;
     Ok(Ok(Status {
         master: parts.master.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: proto::VERSION.to_owned(),
         epoch: parts.epoch,
         revision: parts.revision,
         started_us: parts.started_us,

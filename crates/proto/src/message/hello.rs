@@ -43,7 +43,7 @@ impl Hello {
     /// Makes the hello of this build.
     pub fn new(role: Role, token: Option<Bytes>) -> Self {
         let (min_version, max_version) = limits::VERSIONS;
-        let agent = concat!("yardmaster/", env!("CARGO_PKG_VERSION")).to_owned();
+        let agent = format!("yardmaster/{}", crate::VERSION);
         let features = match role {
             Role::Client => feature::ENV_WANTED,
             Role::Worker | Role::Control | Role::Unknown => 0,

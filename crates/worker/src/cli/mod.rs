@@ -28,7 +28,7 @@ const EXIT_CONFIG: u8 = 78;
 
 /// Yardmaster's worker: runs the commands of a master on this machine.
 #[derive(Debug, Parser)]
-#[command(name = "worker", version, about)]
+#[command(name = "worker", version = proto::VERSION, about)]
 struct Arguments {
     /// The configuration.
     #[arg(long, global = true, default_value = "/etc/yardmaster/worker.toml")]

@@ -177,7 +177,7 @@ impl Desk {
         let census = census.await.ok()?;
         Some(Status {
             name: self.about.name.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: proto::VERSION.to_owned(),
             pid: std::process::id(),
             data: self.data.clone(),
             master: self.about.link.borrow().clone(),

@@ -11,7 +11,7 @@ pub(super) fn read(cgroup: &str) -> Facts {
         os: std::env::consts::OS.to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
         hostname: system.nodename().to_string_lossy().into_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: proto::VERSION.to_owned(),
         cores: crate::settings::cores(),
         memory_bytes: memory_bytes(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
         cgroup: cgroup.to_owned(),
