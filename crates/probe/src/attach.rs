@@ -3,9 +3,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::thread::{Builder, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -19,6 +20,8 @@ use crate::moment::now_ns;
 
 /// A master that closes so many connections of one worker does not want it.
 const MOST_TRIES: usize = 100;
+/// Enough for a frame and what decodes it.
+const STACK_BYTES: usize = 256 * 1024;
 /// Before a worker that was turned away comes again, and between two looks at the master.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -30,48 +33,55 @@ pub(crate) fn measure(port: &OsStr, control: &OsStr, tokens: &OsStr) -> anyhow::
     let tokens = fs::read_to_string(tokens).context("read the tokens")?;
     let tokens: Vec<&str> = tokens.lines().collect();
     let begin = now_ns();
-    let mut tries_again = 0;
-    let lines: anyhow::Result<Vec<_>> = tokens.iter().map(|token| greet(port, token)).collect();
-    let mut crowd = Vec::with_capacity(tokens.len());
-    for (line, token) in lines?.into_iter().zip(&tokens) {
-        let (mut line, again) = welcome(line, port, token)?;
-        tries_again += again;
-        line.send(&attach())?;
-        crowd.push(line);
-    }
-    for line in &mut crowd {
-        line.receive::<Attached>()?;
-    }
+    let crowd = all_at_once(port, &tokens)?;
+    let tries_again: usize = crowd.iter().map(|(_, again)| again).sum();
     wait_until_known(control, crowd.len())?;
-    let mut out = std::io::stdout();
+    let mut out = io::stdout();
     writeln!(out, "{begin} {} {tries_again}", now_ns()).context("tell when")?;
     out.flush().context("tell when")?;
-    std::io::stdin().read_to_end(&mut Vec::new()).context("wait for the end of stdin")?;
+    io::stdin().read_to_end(&mut Vec::new()).context("wait for the end of stdin")?;
     Ok(String::new())
 }
 
-fn greet(port: &str, token: &str) -> anyhow::Result<Line<TcpStream>> {
+/// Attaches each on a thread of its own: workers do not wait for each other.
+fn all_at_once(port: &str, tokens: &[&str]) -> anyhow::Result<Vec<(Line<TcpStream>, usize)>> {
+    std::thread::scope(|scope| {
+        let spawn = |token: &&'_ str| {
+            let token = (*token).to_owned();
+            Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, move || one(port, &token))
+        };
+        let workers: Vec<_> = tokens.iter().map(spawn).collect();
+        let join = |worker: io::Result<ScopedJoinHandle<'_, _>>| match worker
+            .context("start a thread")?
+            .join()
+        {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        workers.into_iter().map(join).collect()
+    })
+}
+
+/// Attaches one worker. Who is turned away comes again, as a worker does; says how often.
+fn one(port: &str, token: &str) -> anyhow::Result<(Line<TcpStream>, usize)> {
+    for again in 0..MOST_TRIES {
+        if let Ok(line) = attached(port, token) {
+            return Ok((line, again));
+        }
+        std::thread::sleep(PAUSE);
+    }
+    bail!("a worker was turned away {MOST_TRIES} times")
+}
+
+fn attached(port: &str, token: &str) -> anyhow::Result<Line<TcpStream>> {
     let socket = TcpStream::connect(port).with_context(|| format!("connect to {port}"))?;
     socket.set_nodelay(true).context("set TCP_NODELAY")?;
     let mut line = Line::new(socket);
     line.send(&Hello::new(Role::Worker, Some(token.into())))?;
+    line.receive::<Welcome>()?;
+    line.send(&attach())?;
+    line.receive::<Attached>()?;
     Ok(line)
-}
-
-/// Waits for the welcome. Who is turned away comes again, as a worker does.
-fn welcome(
-    mut line: Line<TcpStream>,
-    port: &str,
-    token: &str,
-) -> anyhow::Result<(Line<TcpStream>, usize)> {
-    for again in 0..MOST_TRIES {
-        if line.receive::<Welcome>().is_ok() {
-            return Ok((line, again));
-        }
-        std::thread::sleep(PAUSE);
-        line = greet(port, token)?;
-    }
-    bail!("a worker was turned away {MOST_TRIES} times")
 }
 
 fn attach() -> Attach {
