@@ -56,7 +56,7 @@ enum Verb {
     },
     /// Submit a plain change.
     Send(send::Options),
-    /// Say where a request is, or everything of yours that waits.
+    /// Say where a request is, or what of yours runs, waits and ended last.
     Status {
         id: Option<String>,
         #[arg(long)]

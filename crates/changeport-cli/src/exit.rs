@@ -25,7 +25,7 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> u8 {
         "unknown_app" => UNKNOWN_APP,
         "would_queue" | "not_stored" => NEVER_RAN,
         "not_allowed" | "unknown_token" => NOT_ALLOWED,
-        "version" => VERSION,
+        "version" | "unknown_kind" => VERSION,
         "bug" => BUG,
         "wrong_port" | "no_change_source" => CONFIG,
         _ => BAD_REQUEST,

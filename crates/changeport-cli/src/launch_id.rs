@@ -1,6 +1,6 @@
 //! Launch ids: `UUIDv7`, unique without asking anybody. Source: RFC 9562, section 5.7.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use crate::clock;
 
 /// Draws an id.
 ///
@@ -9,13 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) fn draw() -> Result<String, getrandom::Error> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes)?;
-    Ok(format(&bytes, now_ms()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place of this program that reads the clock")]
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    Ok(format(&bytes, clock::now_ms()))
 }
 
 /// Puts the time, the version and the variant over random bytes.

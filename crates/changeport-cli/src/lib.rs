@@ -3,6 +3,7 @@
 //! Called by another name it is that app: no argument is looked at, and nothing is loaded that a
 //! launch does not need. Called by its own name it has verbs (`command_line`).
 
+mod clock;
 mod command_line;
 mod connection;
 mod environment;
@@ -22,6 +23,7 @@ mod signals;
 mod size;
 mod socket;
 mod status_file;
+mod table;
 mod verb;
 
 use std::ffi::OsString;

@@ -3,6 +3,7 @@
 //! Invariant: no text from a master drives the terminal; control characters are left out.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
 
 const CLEAR_LINE: &str = "\r\x1b[K";
 const HINT: &str = "   [Ctrl-C leaves]";
@@ -96,6 +97,17 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
+/// Shows a time to the second: `9s`, `24m10s`, `3h0m`.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0) => format!("{}ms", time.as_millis()),
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m{s}s"),
+        (h, m, _) => format!("{h}h{m}m"),
+    }
+}
+
 /// Cuts the text of a live line so that it stays on one: more could not be cleared again.
 fn cut(text: &str, columns: usize) -> String {
     let room = columns.saturating_sub(HINT.len() + 1);
@@ -124,6 +136,13 @@ mod tests {
     #[test]
     fn what_a_master_says_does_not_drive_the_terminal() {
         assert_eq!(line("a\x1b[2J", "b\x1b]0;t\x07\nc\r\u{9b}m\n"), "a[2J: b]0;t cm\n");
+    }
+
+    #[test]
+    fn times_read_well() {
+        let shown: Vec<String> =
+            [0, 9, 1_450, 10_805].map(|s| duration(Duration::from_secs(s))).into();
+        assert_eq!(shown, ["0ms", "9s", "24m10s", "3h0m"]);
     }
 
     #[test]

@@ -64,6 +64,7 @@ fn open_any(frame: &Frame) {
         question::BuildsWanted, question::Builds, question::QueueWanted, question::Queue,
         question::WhyWanted, question::Why, question::LogWanted, question::LogEnded,
         question::StatusWanted, question::Status, question::RequestWanted, question::RequestLine,
+        question::RequestsWanted, question::Requests,
     }
 }
 

@@ -60,4 +60,6 @@ kinds! {
     STATUS = 89, "status";
     REQUEST_WANTED = 90, "request_wanted";
     REQUEST = 91, "request";
+    REQUESTS_WANTED = 92, "requests_wanted";
+    REQUESTS = 93, "requests";
 }

@@ -116,7 +116,10 @@ fn verbs_submit_ask_wait_read_and_stop() {
     let status = yard.changeport(&["status", "fail#1"]).out();
     assert_eq!(status, "fail#1 is queued, place 1; none of its workers is connected (w1)\n");
     let mine = yard.changeport(&["status"]).out();
-    assert_eq!(mine, "fail#1  place 1  none of its workers is connected (w1)\n");
+    assert_eq!(mine.lines().count(), 2, "{mine}");
+    let line = mine.lines().last().expect("there are two");
+    assert!(line.starts_with("fail#1   queued  "), "{mine}");
+    assert!(line.ends_with("place 1; none of its workers is connected (w1)"), "{mine}");
     let _worker = yard.start_worker("");
     let waited = yard.changeport(&["wait", "fail#1"]);
     assert_eq!((waited.code(), waited.out(), waited.err()), (3, String::new(), String::new()));
@@ -131,6 +134,21 @@ fn verbs_submit_ask_wait_read_and_stop() {
     assert_eq!((logs.code(), logs.out()), (0, "out\n".into()));
     assert_eq!(yard.changeport(&["submit", "gate"]).out(), "gate#1\n");
     wait_until_up(&yard, "gate#1");
+    let mine = yard.changeport(&["status"]).out();
+    let begins =
+        ["REQUEST  STATE        SINCE", "gate#1   running      ", "fail#1   FAILURE (3)  "];
+    assert_eq!(mine.lines().count(), begins.len(), "{mine}");
+    for (line, begin) in mine.lines().zip(begins) {
+        assert!(line.starts_with(begin), "{mine}");
+    }
+    assert!(mine.contains("on w1, step gate\n"), "{mine}");
+    let json = yard.changeport(&["status", "--json"]).out();
+    let lines: Vec<serde_json::Value> =
+        json.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
+    assert_eq!((&lines[0]["stage"], &lines[0]["ended_us"]), (&"running".into(), &().into()));
+    assert!(lines[0]["started_us"].as_i64() >= lines[0]["submitted_us"].as_i64(), "{json}");
+    assert_eq!((&lines[1]["result"], &lines[1]["exit_code"]), (&"FAILURE".into(), &3.into()));
+    assert!(lines[1]["ended_us"].is_i64(), "{json}");
     let following = yard.start_changeport(&["logs", "--follow", "gate#1"]);
     let stopped = yard.changeport(&["stop", "gate#1", "--reason", "enough"]);
     assert_eq!(stopped.out(), "gate#1 was told to end\n", "{}", stopped.err());

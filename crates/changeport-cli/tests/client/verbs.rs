@@ -3,7 +3,7 @@
 use proto::message::command::Variable;
 use proto::message::launch::{Accepted, Cancel, Cancelled, Follow, Position, SendChange, Stage};
 use proto::message::question::{
-    LogEnded, LogWanted, Queue, QueueLine, QueueWanted, RequestLine, RequestWanted,
+    LogEnded, LogWanted, RequestLine, RequestWanted, Requests, RequestsWanted,
 };
 use proto::record::Channel;
 
@@ -117,15 +117,23 @@ fn status(arguments: &[&str]) -> Finished {
     let client = start(&mut yard.changeport(arguments));
     let mut call = yard.welcome();
     let request = call.receive::<RequestWanted>().request;
-    call.send(&RequestLine {
-        request,
+    call.send(&ended(&request));
+    client.finish()
+}
+
+fn ended(request: &str) -> RequestLine {
+    RequestLine {
+        request: request.to_owned(),
         owner: "unix:yard:0".to_owned(),
         stage: Stage::Ended,
         result: "FAILURE".to_owned(),
         exit_code: Some(3),
         detail: "two\nlines".to_owned(),
-    });
-    client.finish()
+        place: 0,
+        submitted_us: 1,
+        started_us: None,
+        ended_us: Some(2),
+    }
 }
 
 #[test]
@@ -138,21 +146,47 @@ fn status_tells_where_a_request_is() {
 }
 
 #[test]
-fn status_without_an_id_lists_what_waits() {
-    let yard = Yard::new();
-    let client = start(&mut yard.changeport(&["status"]));
-    let mut call = yard.welcome();
-    let QueueWanted {} = call.receive();
-    let line = |place: u32| QueueLine {
-        request: format!("hello#{place}"),
-        place,
-        owner: "unix:yard:0".to_owned(),
-        submitted_us: 0,
-        blocked_by: "no worker".to_owned(),
+fn status_without_an_id_lists_what_lives_and_what_ended_last() {
+    let requests = || {
+        let waits = RequestLine { stage: Stage::Queued, exit_code: None, ..ended("hello#12") };
+        vec![waits, ended("hello#1")]
     };
-    call.send(&Queue { requests: vec![line(1), line(2)] });
-    let expected = "hello#1  place 1  no worker\nhello#2  place 2  no worker\n";
-    assert_eq!(client.finish().out(), expected);
+    let list = |arguments: &[&str], left_out| {
+        let yard = Yard::new();
+        let client = start(&mut yard.changeport(arguments));
+        let mut call = yard.welcome();
+        assert_eq!(call.receive::<RequestsWanted>().ended, 10);
+        call.send(&Requests { requests: requests(), left_out });
+        client.finish()
+    };
+    let listed = list(&["status"], 0);
+    let lines: Vec<String> = listed.out().lines().map(str::to_owned).collect();
+    let head: Vec<&str> = lines[0].split_whitespace().collect();
+    assert_eq!(head, ["REQUEST", "STATE", "SINCE", "DETAIL"]);
+    assert!(lines[1].starts_with("hello#12  queued       "), "{listed:?}");
+    assert!(lines[2].starts_with("hello#1   FAILURE (3)  "), "{listed:?}");
+    assert!(lines[2].ends_with("  two lines") && lines.len() == 3, "{listed:?}");
+    let listed = list(&["status", "--json"], 3);
+    let said = "changeport: 3 more of your requests wait or run\n";
+    assert_eq!((listed.err().as_str(), listed.out().lines().count()), (said, 2));
+}
+
+#[test]
+fn a_list_of_nothing_is_empty_and_says_so() {
+    for (arguments, said) in
+        [(&["status"][..], "changeport: you have no requests\n"), (&["status", "--json"], "")]
+    {
+        let yard = Yard::new();
+        let client = start(&mut yard.changeport(arguments));
+        let mut call = yard.welcome();
+        let _wanted: RequestsWanted = call.receive();
+        call.send(&Requests { requests: Vec::new(), left_out: 0 });
+        let finished = client.finish();
+        assert_eq!(
+            (finished.code(), finished.out(), finished.err()),
+            (Some(0), "".into(), said.into())
+        );
+    }
 }
 
 #[test]

@@ -62,9 +62,12 @@ fn build_line(build: &Build) -> BuildLine {
 }
 
 pub(super) async fn queue(session: &Session<'_>) -> anyhow::Result<Queue> {
-    let mut requests = session.parts.core.question(|reply| Question::Queue { reply }).await?;
-    requests.retain(|line| session.authority.covers(&line.owner));
-    Ok(Queue { requests })
+    let owner = match &session.authority {
+        Authority::All => None,
+        Authority::Own { principal } => Some(principal.clone()),
+    };
+    let ask = |reply| Question::Queue { owner, reply };
+    Ok(Queue { requests: session.parts.core.question(ask).await? })
 }
 
 pub(super) async fn why(

@@ -1,17 +1,18 @@
-//! Cancels requests and tells where one is.
+//! Cancels requests and tells where they are.
 
 use std::time::Duration;
 
 use attempt::StopOrder;
-use engine::row::RequestState;
+use engine::row::{Request, RequestState};
 use engine::{Answer, Event, RequestName, StopScope, Stopped};
 use proto::message::hello::Refusal;
 use proto::message::launch::{Cancel, Cancelled, Stage};
-use proto::message::question::{RequestLine, RequestWanted};
+use proto::message::question::{RequestLine, RequestWanted, Requests, RequestsWanted};
 use tokio::time::timeout;
 
+use super::authority::Authority;
 use super::session::{Session, refusal};
-use crate::core::{Question, TrailStage};
+use crate::core::Question;
 
 /// The usual way to end a command: ask, then kill the tree.
 const ASK_GRACE_MS: u64 = 10_000;
@@ -19,6 +20,8 @@ const ASK_GRACE_MS: u64 = 10_000;
 const INTERRUPT_GRACE_MS: u64 = 24 * 3_600 * 1_000;
 /// For the name of whoever stops something.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Most requests that have ended in one answer.
+const MOST_ENDED: u32 = 500;
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
@@ -91,30 +94,63 @@ pub(super) async fn line(
     };
     let request = name.clone();
     let trail = session.parts.core.question(|reply| Question::Trail { request, reply }).await?;
-    let (stage, detail) = match trail.map(|trail| trail.stage) {
-        Some(TrailStage::Waiting { place, detail }) => {
-            (Stage::Queued, format!("place {place}; {detail}"))
-        }
-        Some(TrailStage::Running { detail, .. }) => (Stage::Running, detail),
-        None => (Stage::Ended, String::new()),
-    };
+    let ended = (Stage::Ended, 0, String::new());
+    let (stage, place, detail) = trail.map_or(ended, |trail| trail.stage.tell());
     // It may have ended between the two questions; the row is read again then.
     let row = match stage {
         Stage::Ended => session.parts.store.request_by_name(&name).await?.unwrap_or(row),
         Stage::Queued | Stage::Running | Stage::Unknown => row,
     };
-    let (result, exit_code, detail) = match &row.state {
-        RequestState::Done { result, reason, exit_code, .. } => {
-            (result.word().to_owned(), Some(*exit_code), reason.clone())
-        }
-        RequestState::Waiting | RequestState::Running { .. } => (String::new(), None, detail),
-    };
-    Ok(Ok(RequestLine {
+    let living = RequestLine {
         request: name.to_string(),
-        owner: row.owner,
+        owner: row.owner.clone(),
         stage,
-        result,
-        exit_code,
+        result: String::new(),
+        exit_code: None,
         detail,
-    }))
+        place,
+        submitted_us: row.submitted_us,
+        started_us: None,
+        ended_us: None,
+    };
+    Ok(Ok(ended_line(&row).unwrap_or(living)))
+}
+
+/// Tells how a request ended, if it has.
+fn ended_line(row: &Request) -> Option<RequestLine> {
+    let RequestState::Done { result, reason, exit_code, ended_us } = &row.state else {
+        return None;
+    };
+    Some(RequestLine {
+        request: row.name.to_string(),
+        owner: row.owner.clone(),
+        stage: Stage::Ended,
+        result: result.word().to_owned(),
+        exit_code: Some(*exit_code),
+        detail: reason.clone(),
+        place: 0,
+        submitted_us: row.submitted_us,
+        started_us: None,
+        ended_us: Some(*ended_us),
+    })
+}
+
+/// Lists a caller's own requests: the living ones, then those that ended last.
+pub(super) async fn lines(
+    session: &Session<'_>,
+    wanted: RequestsWanted,
+) -> anyhow::Result<Result<Requests, Refusal>> {
+    let Authority::Own { principal } = &session.authority else {
+        let hint = "use `master queue` and `master builds`";
+        return Ok(Err(refusal("not_allowed", "this lists the requests of one caller", hint)));
+    };
+    let owner = principal.clone();
+    let ask = |reply| Question::RequestsOf { owner, reply };
+    let mut living = session.parts.core.question(ask).await?;
+    // Asked second, so that what ends meanwhile is missing in neither.
+    let ended = session.parts.store.request_ended(principal, wanted.ended.min(MOST_ENDED)).await?;
+    let ended: Vec<RequestLine> = ended.iter().filter_map(ended_line).collect();
+    living.requests.retain(|line| ended.iter().all(|other| other.request != line.request));
+    living.requests.extend(ended);
+    Ok(Ok(living))
 }

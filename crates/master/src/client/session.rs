@@ -15,7 +15,7 @@ use proto::codec::{CodecError, FrameCodec};
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
 use proto::message::launch::{Cancel, Follow, Launch, Leave, SendChange};
 use proto::message::question::{
-    BuildsWanted, LogWanted, QueueWanted, RequestWanted, StatusWanted, WhyWanted,
+    BuildsWanted, LogWanted, QueueWanted, RequestWanted, RequestsWanted, StatusWanted, WhyWanted,
 };
 use proto::{DecodeError, Frame, Message, encode, limits};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
@@ -359,6 +359,9 @@ impl Session<'_> {
                 Ok(())
             }
             Cancel::KIND => out.send_either(request::cancel(self, frame.open()?).await?).await,
+            RequestsWanted::KIND => {
+                out.send_either(request::lines(self, frame.open()?).await?).await
+            }
             RequestWanted::KIND => out.send_either(request::line(self, frame.open()?).await?).await,
             BuildsWanted::KIND => {
                 out.send_either(question::builds(self, frame.open()?).await?).await

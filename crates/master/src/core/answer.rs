@@ -1,19 +1,20 @@
 //! Answers questions from the committed state.
 
-use engine::row::RequestState;
+use engine::row::{Request, RequestState};
 use engine::{Engine, Standing};
-use proto::message::question::{QueueLine, Reason, Why, WorkerLine};
+use proto::message::question::{QueueLine, Reason, RequestLine, Requests, Why, WorkerLine};
 
 use super::handle::Overview;
-use super::trail::describe;
+use super::trail::{describe, stage_of};
 
-/// Lists everything that waits, in the order of service per builder.
-pub(super) fn queue(engine: &Engine) -> Vec<QueueLine> {
-    let waiting = engine
-        .durable()
-        .requests()
-        .filter(|request| matches!(request.state, RequestState::Waiting));
-    let line = |request: &engine::row::Request| {
+/// Lists what waits, everybody's or of one owner, in the order of service per builder.
+pub(super) fn queue(engine: &Engine, owner: Option<&str>) -> Vec<QueueLine> {
+    let is_listed = |request: &&Request| {
+        matches!(request.state, RequestState::Waiting)
+            && owner.is_none_or(|owner| request.owner == owner)
+    };
+    let waiting = engine.durable().requests().filter(is_listed);
+    let line = |request: &Request| {
         let Some(Standing::Waiting { place, blockers }) = engine.standing(request.id) else {
             return None;
         };
@@ -26,6 +27,35 @@ pub(super) fn queue(engine: &Engine) -> Vec<QueueLine> {
         })
     };
     waiting.take(MOST_LINES).filter_map(line).collect()
+}
+
+/// Lists what lives of an owner's requests, oldest first.
+pub(super) fn requests_of(engine: &Engine, owner: &str) -> Requests {
+    let own: Vec<&Request> =
+        engine.durable().requests().filter(|request| request.owner == owner).collect();
+    let requests = own.iter().take(MOST_LINES).filter_map(|request| request_line(engine, request));
+    let left_out = own.len().saturating_sub(MOST_LINES);
+    Requests { requests: requests.collect(), left_out: u32::try_from(left_out).unwrap_or(u32::MAX) }
+}
+
+fn request_line(engine: &Engine, request: &Request) -> Option<RequestLine> {
+    let (stage, place, detail) = stage_of(engine, request.id)?.tell();
+    let started_us = match request.state {
+        RequestState::Running { build } => engine.durable().build(build).map(|b| b.started_us),
+        RequestState::Waiting | RequestState::Done { .. } => None,
+    };
+    Some(RequestLine {
+        request: request.name.to_string(),
+        owner: request.owner.clone(),
+        stage,
+        result: String::new(),
+        exit_code: None,
+        detail,
+        place,
+        submitted_us: request.submitted_us,
+        started_us,
+        ended_us: None,
+    })
 }
 
 /// A list longer than this helps nobody and would not fit a frame.

@@ -28,8 +28,10 @@ pub(super) enum Input {
 pub enum Question {
     /// Where a living request is, with what its followers need; `None` once it has ended.
     Trail { request: RequestName, reply: oneshot::Sender<Option<Trail>> },
-    /// Everything that waits.
-    Queue { reply: oneshot::Sender<Vec<question::QueueLine>> },
+    /// What waits: everybody's, or of one owner.
+    Queue { owner: Option<String>, reply: oneshot::Sender<Vec<question::QueueLine>> },
+    /// What lives of an owner's requests.
+    RequestsOf { owner: String, reply: oneshot::Sender<question::Requests> },
     /// Conditions of a living request.
     Why { request: RequestName, reply: oneshot::Sender<Option<question::Why>> },
     /// Counts and workers.

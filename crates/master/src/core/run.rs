@@ -300,7 +300,12 @@ impl Yard {
         let engine = &self.engine;
         let was_heard = match question {
             Question::Trail { request, reply } => reply.send(trail::of(engine, &request)).is_ok(),
-            Question::Queue { reply } => reply.send(answer::queue(engine)).is_ok(),
+            Question::Queue { owner, reply } => {
+                reply.send(answer::queue(engine, owner.as_deref())).is_ok()
+            }
+            Question::RequestsOf { owner, reply } => {
+                reply.send(answer::requests_of(engine, &owner)).is_ok()
+            }
             Question::Why { request, reply } => reply.send(answer::why(engine, &request)).is_ok(),
             Question::Status { reply } => {
                 reply.send(answer::overview(engine, self.actors.disowned.len())).is_ok()

@@ -4,6 +4,7 @@ use attempt::CommandId;
 use attempt::master::State;
 use engine::row::RequestState;
 use engine::{Blocker, Engine, RequestId, RequestName, Standing};
+use proto::message::launch::Stage;
 
 /// A request with its build's commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,21 @@ pub enum TrailStage {
     Running { build: engine::BuildId, detail: String },
 }
 
+impl TrailStage {
+    /// Tells it as clients are told: the stage, the place of one that waits, and a sentence.
+    pub fn tell(&self) -> (Stage, u32, String) {
+        match self {
+            Self::Waiting { place, detail } if detail.is_empty() => {
+                (Stage::Queued, *place, format!("place {place}"))
+            }
+            Self::Waiting { place, detail } => {
+                (Stage::Queued, *place, format!("place {place}; {detail}"))
+            }
+            Self::Running { detail, .. } => (Stage::Running, 0, detail.clone()),
+        }
+    }
+}
+
 /// One command of the build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
@@ -37,20 +53,7 @@ pub struct Part {
 /// Describes a living request.
 pub(super) fn of(engine: &Engine, name: &RequestName) -> Option<Trail> {
     let request = engine.durable().request_named(name)?;
-    let stage = match engine.standing(request.id)? {
-        Standing::Waiting { place, blockers } => {
-            // The place says already how many are served before.
-            let others =
-                blockers.iter().filter(|blocker| !matches!(blocker, Blocker::Behind { .. }));
-            let detail = others.map(describe).collect::<Vec<_>>().join("; ");
-            TrailStage::Waiting { place, detail }
-        }
-        Standing::Running { build, worker, worker_is_attached, step } => {
-            let away = if worker_is_attached { "" } else { " (not connected at the moment)" };
-            let step = step.map(|step| format!(", step {step}")).unwrap_or_default();
-            TrailStage::Running { build, detail: format!("on {worker}{away}{step}") }
-        }
-    };
+    let stage = stage_of(engine, request.id)?;
     let RequestState::Running { build } = request.state else {
         return Some(trail(request, stage, Vec::new()));
     };
@@ -68,6 +71,24 @@ pub(super) fn of(engine: &Engine, name: &RequestName) -> Option<Trail> {
         },
     });
     Some(trail(request, stage, parts.collect()))
+}
+
+/// Says where a living request is.
+pub(super) fn stage_of(engine: &Engine, id: RequestId) -> Option<TrailStage> {
+    Some(match engine.standing(id)? {
+        Standing::Waiting { place, blockers } => {
+            // The place says already how many are served before.
+            let others =
+                blockers.iter().filter(|blocker| !matches!(blocker, Blocker::Behind { .. }));
+            let detail = others.map(describe).collect::<Vec<_>>().join("; ");
+            TrailStage::Waiting { place, detail }
+        }
+        Standing::Running { build, worker, worker_is_attached, step } => {
+            let away = if worker_is_attached { "" } else { " (not connected at the moment)" };
+            let step = step.map(|step| format!(", step {step}")).unwrap_or_default();
+            TrailStage::Running { build, detail: format!("on {worker}{away}{step}") }
+        }
+    })
 }
 
 fn trail(request: &engine::row::Request, stage: TrailStage, parts: Vec<Part>) -> Trail {

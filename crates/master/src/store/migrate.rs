@@ -33,6 +33,7 @@ macro_rules! migrations {
 
 migrations! {
     1 "first": "0001_first.sql";
+    2 "requests by owner": "0002_request_owner.sql";
 }
 
 // BIGINT is what both read as an i64; SQLite takes any word for it.

@@ -17,6 +17,8 @@ messages! {
     Status = STATUS;
     RequestWanted = REQUEST_WANTED;
     RequestLine = REQUEST;
+    RequestsWanted = REQUESTS_WANTED;
+    Requests = REQUESTS;
 }
 
 /// Asks for the newest builds.
@@ -196,7 +198,7 @@ pub struct RequestWanted {
     pub request: String,
 }
 
-/// Where one request is.
+/// Where one request is. Times are µs since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestLine {
     pub request: String,
@@ -206,4 +208,30 @@ pub struct RequestLine {
     pub result: String,
     pub exit_code: Option<u8>,
     pub detail: String,
+    /// Place in the queue from 1, or 0 where it does not wait.
+    #[serde(default)]
+    pub place: u32,
+    #[serde(default)]
+    pub submitted_us: i64,
+    /// Known while it runs.
+    #[serde(default)]
+    pub started_us: Option<i64>,
+    #[serde(default)]
+    pub ended_us: Option<i64>,
+}
+
+/// Asks for the caller's requests: all that live, and those that ended last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestsWanted {
+    /// Most of those that have ended.
+    pub ended: u32,
+}
+
+/// The caller's requests: the living ones, oldest first, then the ended ones, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requests {
+    pub requests: Vec<RequestLine>,
+    /// How many living ones are missing because the list would be too long.
+    #[serde(default)]
+    pub left_out: u32,
 }

@@ -159,4 +159,19 @@ impl Store {
             query!(select!("WHERE label = $1 AND number = $2"), name.label.as_str(), name.number);
         self.ask_one("read a request", query, read).await
     }
+
+    /// Returns the requests of an owner that ended last, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn request_ended(&self, owner: &str, limit: u32) -> Result<Vec<Request>, StoreError> {
+        let query = query!(
+            select!(
+                "WHERE owner = $1 AND ended_us IS NOT NULL ORDER BY ended_us DESC, id DESC LIMIT $2"
+            ),
+            owner,
+            i64::from(limit)
+        );
+        self.ask("list requests", query, read).await
+    }
 }

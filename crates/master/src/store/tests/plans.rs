@@ -64,6 +64,7 @@ async fn execute_everything(yard: &Yard) {
     store.key_find("unix:host:1", "key").await.unwrap();
     store.request_by_id(engine::RequestId(1)).await.unwrap();
     store.request_by_name(&name).await.unwrap();
+    store.request_ended("unix:host:1", 1).await.unwrap();
     store.build_list(None, None, 1).await.unwrap();
     store.build_list(Some("ci"), None, 1).await.unwrap();
     store.build_by_id(build).await.unwrap();

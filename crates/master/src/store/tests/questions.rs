@@ -1,9 +1,9 @@
 //! Questions of the command line: order, limits, names.
 
-use engine::row::{Build, Command};
-use engine::{BuildId, RequestName, Write};
+use engine::row::{Build, Command, RequestState};
+use engine::{BuildId, BuildResult, RequestId, RequestName, Write};
 
-use super::arbitrary::{build, command, samples};
+use super::arbitrary::{build, command, request, samples};
 use super::fixture::Yard;
 use super::suite;
 use crate::store::RevisionFile;
@@ -11,6 +11,7 @@ use crate::store::RevisionFile;
 suite! {
     builds_are_listed_newest_first_by_pages_and_by_builder,
     a_name_means_the_latest_run,
+    an_owner_finds_what_ended_last,
     commands_of_a_build_are_listed_by_part,
     the_same_configuration_keeps_its_number,
     what_does_not_exist_is_not_found,
@@ -45,6 +46,31 @@ async fn builds_are_listed_newest_first_by_pages_and_by_builder(yard: Yard) {
     let of_one = store.build_list(Some("other"), None, 2).await.unwrap();
     assert_eq!(ids(&of_one), [6, 4]);
     assert_eq!(of_one[0], rows[5]);
+}
+
+async fn an_owner_finds_what_ended_last(yard: Yard) {
+    let store = yard.store().await;
+    let mut rows = samples(request(), 6);
+    for (id, row) in (1..).zip(&mut rows) {
+        row.id = RequestId(id);
+        row.name.number = id;
+        row.owner = if id == 5 { "unix:host:2" } else { "unix:host:1" }.to_owned();
+        row.state = RequestState::Done {
+            result: BuildResult::Success,
+            reason: String::new(),
+            exit_code: 0,
+            // The first ended last, and two at the same time.
+            ended_us: [60, 20, 30, 20, 70, 0][usize::try_from(id - 1).unwrap()],
+        };
+    }
+    rows[5].state = RequestState::Waiting;
+    let writes: Vec<Write> = rows.iter().cloned().map(Write::Request).collect();
+    store.commit(&writes).await.unwrap();
+    let found = store.request_ended("unix:host:1", 3).await.unwrap();
+    assert_eq!(found.iter().map(|row| row.id.0).collect::<Vec<_>>(), [1, 3, 4]);
+    assert_eq!(found[0], rows[0]);
+    assert_eq!(store.request_ended("unix:host:1", 9).await.unwrap().len(), 4);
+    assert_eq!(store.request_ended("unix:host:3", 9).await.unwrap(), []);
 }
 
 async fn a_name_means_the_latest_run(yard: Yard) {
@@ -90,7 +116,7 @@ async fn what_does_not_exist_is_not_found(yard: Yard) {
     let name = RequestName { label: config::Name::parse("ci").unwrap(), number: 1 };
     let id = attempt::CommandId { incarnation: 1, counter: 1 };
     assert_eq!(store.change_by_id(engine::ChangeId(1)).await.unwrap(), None);
-    assert_eq!(store.request_by_id(engine::RequestId(1)).await.unwrap(), None);
+    assert_eq!(store.request_by_id(RequestId(1)).await.unwrap(), None);
     assert_eq!(store.request_by_name(&name).await.unwrap(), None);
     assert_eq!(store.build_by_id(BuildId(1)).await.unwrap(), None);
     assert_eq!(store.build_by_name(&name, None).await.unwrap(), None);

@@ -1,0 +1,1 @@
+CREATE INDEX request_owner ON request (owner, ended_us, id) WHERE ended_us IS NOT NULL;
