@@ -19,8 +19,8 @@ const SIGTERM: i32 = 15;
 
 /// For the master to say that the request left the queue.
 const TO_LEAVE: Duration = Duration::from_secs(2);
-/// For the app to end after a SIGTERM.
-const TO_END: Duration = Duration::from_secs(10);
+/// For the app to end after a SIGTERM: the master kills it after 10 s, and that is to be heard.
+const TO_END: Duration = Duration::from_secs(12);
 
 /// What makes the caller leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
