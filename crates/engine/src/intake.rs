@@ -142,7 +142,7 @@ impl Engine {
         heads: BTreeMap<String, String>,
         changes: Vec<PolledChange>,
     ) {
-        let principal = format!("source:{source}");
+        let principal = Change::found_by(&source);
         for polled in changes {
             let new = NewChange { source: Some(source.clone()), ..polled.change };
             match self.add_change(now, &principal, new, polled.when_us, None) {

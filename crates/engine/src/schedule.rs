@@ -97,7 +97,8 @@ impl Engine {
         changes: &[ChangeId],
     ) -> Vec<RequestName> {
         let buildset = self.durable.next_buildset();
-        let owner = format!("scheduler:{}", scheduler.name);
+        let owner = self.sender_of(changes);
+        let owner = owner.unwrap_or_else(|| format!("scheduler:{}", scheduler.name));
         let make = |builder: &Name| NewRequest {
             label: builder.clone(),
             builder: builder.clone(),
@@ -108,6 +109,13 @@ impl Engine {
         };
         let new: Vec<_> = scheduler.builders.iter().map(make).collect();
         new.into_iter().map(|new| self.add_request_in(now, buildset, new)).collect()
+    }
+
+    /// Returns the client who sent all of the changes: it may ask about what came of them.
+    fn sender_of(&self, changes: &[ChangeId]) -> Option<String> {
+        let mut senders = changes.iter().map(|id| self.durable.change(*id)?.sender());
+        let first = senders.next()??;
+        senders.all(|sender| sender == Some(first)).then(|| first.to_owned())
     }
 
     pub(crate) fn add_request(&mut self, now: Now, new: NewRequest) -> RequestName {

@@ -183,6 +183,8 @@ fn a_sent_change_says_what_became_of_it() {
     assert_eq!(wanted.out(), "change 2 accepted: sent#1\n", "{}", wanted.err());
     assert_eq!(yard.results("sent", 1), ["SUCCESS"]);
     assert_eq!(yard.log_of("sent#1"), b"Ann|one\ntwo|release|red|a|b c|");
+    let waited = yard.changeport(&["wait", "sent#1"]);
+    assert_eq!((waited.code(), waited.err()), (0, String::new()), "it is theirs who sent it");
 }
 
 #[test]

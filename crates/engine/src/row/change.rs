@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::id::ChangeId;
 use crate::table::Row;
 
+/// How the principals of sources begin; those of clients never do.
+const SOURCE: &str = "source:";
+
 /// A change from any source, with Buildbot's attributes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
@@ -58,6 +61,19 @@ pub struct User {
     pub uid: Option<u32>,
     pub gid: Option<u32>,
     pub home: String,
+}
+
+impl Change {
+    /// Returns the principal of a source that finds changes by itself.
+    pub(crate) fn found_by(source: &Name) -> String {
+        format!("{SOURCE}{source}")
+    }
+
+    /// Returns the client who submitted it, if one did.
+    pub(crate) fn sender(&self) -> Option<&str> {
+        let is_found = self.principal.starts_with(SOURCE);
+        (!is_found).then_some(self.principal.as_str())
+    }
 }
 
 impl Row for Change {

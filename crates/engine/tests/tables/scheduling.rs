@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use config::Value;
-use engine::{Answer, Event, NewChange, PolledChange};
+use engine::{Answer, Event, NewChange, Offer, PolledChange, Submission};
 
-use crate::yard::{SECOND, SOURCE, Yard, named};
+use crate::yard::{ANN, SECOND, SOURCE, Yard, accepted, named};
 
 fn yard(scheduler: &str) -> Yard {
     Yard::new(&format!(
@@ -231,4 +231,32 @@ fn a_timer_whose_scheduler_is_gone_makes_nothing() {
     yard.wait(10 * SECOND);
     assert!(yard.names().is_empty());
     assert_eq!(yard.engine.durable().rows().changes, [], "nothing holds the change");
+}
+
+#[test]
+fn what_comes_of_changes_belongs_to_who_sent_all_of_them() {
+    let stable = &format!(
+        "type = \"any_branch\", change_source = \"{SOURCE}\", stable_timer = \"1s\", \
+         builders = [\"ci\"]"
+    );
+    let send = |yard: &mut Yard, principal: &str, key: &str| {
+        let (principal, key) = (principal.to_owned(), key.to_owned());
+        let offer = Offer::Change(on("main"));
+        accepted(yard.submit(Submission { principal, key, body: 0, offer }));
+    };
+    let owner = |yard: &Yard| yard.requests[&yard.id("ci#1")].owner.clone();
+    for (others, expected) in [(ANN, ANN), ("token:ci", "scheduler:push")] {
+        let mut yard = yard(stable);
+        send(&mut yard, ANN, "k1");
+        send(&mut yard, others, "k2");
+        yard.wait(2 * SECOND);
+        assert_eq!(owner(&yard), expected);
+    }
+    let mut yard = yard(stable);
+    let ticket = yard.ticket();
+    let changes = vec![PolledChange { change: on("main"), when_us: 1 }];
+    let (source, heads) = (named(SOURCE), BTreeMap::new());
+    yard.happens(Event::Polled { ticket, source, heads, changes });
+    yard.wait(2 * SECOND);
+    assert_eq!(owner(&yard), "scheduler:push");
 }
