@@ -10,6 +10,7 @@ pub(crate) mod words;
 
 use std::time::Instant;
 
+use failpoint::Act;
 use proto::message::launch::{Follow, Launch, Leave, Stage, Wait};
 
 use crate::connection::{Connection, Trouble};
@@ -162,10 +163,12 @@ impl<'a> Run<'a> {
             Some(request) => {
                 let position = self.printer.position();
                 let follow = Follow { request: request.clone(), position };
-                Connection::open_within(patience, address, &follow)
+                let open = || Connection::open_within(patience, address, &follow);
+                failpoint::around(Act::Follow, open)
             }
             None => {
-                let opened = Connection::open_within(patience, address, &self.launch);
+                let open = || Connection::open_within(patience, address, &self.launch);
+                let opened = failpoint::around(Act::Launch, open);
                 self.was_sent |= !matches!(opened, Err(Trouble::Unreachable(_)));
                 opened
             }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use failpoint::Act;
 use proto::message::launch::{Output, Position};
 use proto::record::{self, Channel, Record};
 use rustix::io::Errno;
@@ -112,7 +113,7 @@ impl Printer {
         let Some((target, bytes)) = self.waiting.front() else { return Ok(()) };
         let rest = &bytes[self.written..];
         let piece = &rest[..rest.len().min(AT_ONCE_BYTES)];
-        match rustix::io::write(fd_of(*target), piece) {
+        match failpoint::around(Act::Print, || rustix::io::write(fd_of(*target), piece)) {
             Ok(count) => self.written += count,
             // Somebody set our output to not block, or it filled up meanwhile.
             Err(Errno::INTR | Errno::AGAIN) => {}

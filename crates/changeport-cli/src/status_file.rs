@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
+use failpoint::Act;
 use serde_json::{Value, json};
 
 /// Whose word the exit code is.
@@ -36,7 +37,7 @@ pub(crate) fn write(path: &Path, ending: &Ending) -> std::io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.tmp", std::process::id()));
     fs::write(&beside, text)?;
-    fs::rename(&beside, path)
+    failpoint::around(Act::StatusRename, || fs::rename(&beside, path))
 }
 
 fn as_json(ending: &Ending) -> Value {

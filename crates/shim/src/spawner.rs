@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use failpoint::Act;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -73,7 +74,8 @@ impl Spawner {
         // The worker's copies go with this function: from then on the lock is the supervisor's.
         let Created { directory, lock, .. } = created;
         let descriptors = [directory.as_fd(), lock.as_fd(), theirs.as_fd()];
-        send(self.socket.as_fd(), &descriptors).map_err(|source| SpawnError::Hand { source })?;
+        failpoint::around(Act::HandOver, || send(self.socket.as_fd(), &descriptors))
+            .map_err(|source| SpawnError::Hand { source })?;
         Ok(EventChannel(ours))
     }
 
@@ -128,8 +130,9 @@ pub fn spawner_main() -> io::Result<()> {
     crc32c::crc32c(b"");
     while let Some(descriptors) = receive(socket)? {
         let [directory, lock, events] = descriptors;
+        failpoint::before(Act::ForkSupervisor);
         match sys::fork() {
-            Ok(Forked::Parent(_)) => {}
+            Ok(Forked::Parent(_)) => failpoint::after(Act::ForkSupervisor),
             Ok(Forked::Child) => supervisor::run(&directory, lock, events, spawner),
             // Dropping the descriptors tells the worker: the channel closes, nothing ran.
             Err(error) => report(&format!("fork a supervisor: {error}")),

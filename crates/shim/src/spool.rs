@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use failpoint::Act;
 use rustix::fs::{FlockOperation, IFlags, Mode, OFlags, flock, ioctl_getflags, ioctl_setflags};
 
 use crate::group::{Group, GroupOrder};
@@ -110,7 +111,8 @@ impl SpoolRoot {
     /// `Exists` where the command is known; nothing is left behind after other errors.
     pub fn create(&self, command: CommandId, spec: &Spec) -> Result<Created, SpoolError> {
         let path = self.directory(command);
-        match fs::DirBuilder::new().mode(0o700).create(&path) {
+        let make = || fs::DirBuilder::new().mode(0o700).create(&path);
+        match failpoint::around(Act::SpoolDirectory, make) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(SpoolError::Exists { command });
@@ -131,8 +133,10 @@ impl SpoolRoot {
         let spec =
             spec.to_file().map_err(|source| SpoolError::Encode { path: path.clone(), source })?;
         let beside = path.join("spec.tmp");
-        create_new(&beside).and_then(|mut file| file.write_all(&spec)).map_err(make)?;
-        fs::rename(&beside, path.join(SPEC)).map_err(make)?;
+        let write = || create_new(&beside)?.write_all(&spec);
+        failpoint::around(Act::SpecWrite, write).map_err(make)?;
+        let rename = || fs::rename(&beside, path.join(SPEC));
+        failpoint::around(Act::SpecRename, rename).map_err(make)?;
         let directory = open_directory(&path).map_err(make)?;
         Ok(Created { command, directory, lock: lock.into() })
     }
@@ -219,10 +223,11 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("tmp");
     let mut file = create_over(&beside)?;
     file.write_all(bytes)?;
-    file.sync_data()?;
-    fs::rename(&beside, path)?;
+    failpoint::around(Act::KeepSync, || file.sync_data())?;
+    failpoint::around(Act::KeepRename, || fs::rename(&beside, path))?;
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    let folder = File::open(folder.unwrap_or(Path::new(".")))?;
+    failpoint::around(Act::KeepFolder, || folder.sync_all())
 }
 
 /// Tells ext4 that the directories below have nothing to do with each other, so that it spreads

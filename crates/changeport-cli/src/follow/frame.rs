@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use failpoint::Act;
 use proto::message::launch::{
     Accepted, Cancelled, Ended, EnvWanted, Follow, Output, Progress, Stage, Wait,
 };
@@ -23,11 +24,19 @@ impl Run<'_> {
         connection: &mut Connection,
     ) -> Result<Option<Ending>, Stop> {
         match frame.kind {
-            Accepted::KIND => return self.accepted(&frame.open()?, connection),
+            Accepted::KIND => {
+                let accepted = frame.open()?;
+                return failpoint::around(Act::TakeAccepted, || {
+                    self.accepted(&accepted, connection)
+                });
+            }
             EnvWanted::KIND => self.env_wanted(frame.open()?, connection)?,
             Progress::KIND => self.progress(&frame.open()?),
             Output::KIND => self.output(&frame.open()?)?,
-            Ended::KIND => return Ok(Some(self.ended(frame.open()?))),
+            Ended::KIND => {
+                let ended = frame.open()?;
+                return Ok(Some(failpoint::around(Act::TakeEnded, || self.ended(ended))));
+            }
             Cancelled::KIND => return Ok(self.cancelled(&frame.open()?)),
             _ => frame.skip_unknown()?,
         }

@@ -134,7 +134,8 @@ impl Run<'_> {
             Wish::LeaveQueue => (0, true),
             Wish::Signal(signal) => (signal, false),
         };
-        connection.send(&Cancel { request, reason: String::new(), signal, only_queued })
+        let cancel = Cancel { request, reason: String::new(), signal, only_queued };
+        failpoint::around(failpoint::Act::Cancel, || connection.send(&cancel))
     }
 
     /// The master did not cancel: the launch goes on, and so does the caller.

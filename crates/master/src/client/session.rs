@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use engine::Departure;
 use engine::row::User;
+use failpoint::Act;
 use futures_util::StreamExt as _;
 use proto::codec::{CodecError, FrameCodec};
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
@@ -201,7 +202,10 @@ impl<S: AsyncWrite> Out<S> {
     }
 
     async fn write(&mut self, frame: &[u8]) -> anyhow::Result<()> {
-        self.write.write_all(frame).await.context("write to the client")
+        failpoint::before(Act::ClientWrite);
+        self.write.write_all(frame).await.context("write to the client")?;
+        failpoint::after(Act::ClientWrite);
+        Ok(())
     }
 
     /// Sends an answer or the refusal that stands for it.
@@ -266,7 +270,9 @@ impl Session<'_> {
             match next {
                 Next::Verdict(verdict) => {
                     self.submissions.pop_front();
+                    failpoint::before(Act::Accepted);
                     out.send_verdict(&verdict?).await?;
+                    failpoint::after(Act::Accepted);
                 }
                 Next::Frame(None) => return self.settle(out).await,
                 Next::Frame(Some(frame)) => self.frame(&frame?, out).await?,
@@ -286,7 +292,10 @@ impl Session<'_> {
             }
             Step::Ended(ended) => {
                 self.stop_following().await;
-                out.send(&ended).await
+                failpoint::before(Act::Ended);
+                out.send(&ended).await?;
+                failpoint::after(Act::Ended);
+                Ok(())
             }
             Step::LogEnded(ended) => {
                 self.stop_following().await;

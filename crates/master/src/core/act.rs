@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use attempt::{CommandId, Stamp};
 use config::Name;
 use engine::{Action, Answer, Directive, Fate, RequestId, StartOrder, Ticket};
+use failpoint::Act;
 use proto::message::command::{BuildsLeft, FinalAck, Program, Start, Stop, Variable};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -86,10 +87,18 @@ impl Actors {
     pub(super) fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Answer { ticket, answer } => self.answer(ticket, answer),
-                Action::Send { worker, stamp, directive } => self.send(&worker, stamp, directive),
+                Action::Answer { ticket, answer } => {
+                    failpoint::around(Act::Answer, || self.answer(ticket, answer));
+                }
+                Action::Send { worker, stamp, directive } => {
+                    let act = act_of(&directive);
+                    act.into_iter().for_each(failpoint::before);
+                    self.send(&worker, stamp, directive);
+                    act.into_iter().for_each(failpoint::after);
+                }
                 Action::SealLog { command, log_bytes } => {
-                    self.backlog.push_back((command, log_bytes));
+                    let seal = (command, log_bytes);
+                    failpoint::around(Act::SealOrder, || self.backlog.push_back(seal));
                 }
                 Action::Disowned { worker, command, fate } => {
                     self.disowned(&worker, command, fate);
@@ -156,6 +165,16 @@ impl Actors {
         if session.sender.try_send(to_session(stamp, directive)).is_err() {
             session.close.cancel();
         }
+    }
+}
+
+/// Returns the act that an order to a worker is, if it is about a command.
+fn act_of(directive: &Directive) -> Option<Act> {
+    match directive {
+        Directive::Start(_) => Some(Act::Start),
+        Directive::Stop { .. } => Some(Act::Stop),
+        Directive::FinalAck { .. } => Some(Act::FinalAck),
+        Directive::BuildsLeft { .. } => None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use attempt::CommandId;
 use engine::Event;
+use failpoint::Act;
 use tokio::sync::{mpsc, watch};
 use tracing::error;
 
@@ -126,9 +127,11 @@ impl Keeper {
         let command = order.command;
         self.shelf.retire(command);
         drop(order);
+        failpoint::before(Act::LogSealed);
         if self.core.tell(Event::LogSealed { command }).await.is_err() {
             tracing::debug!("the master is stopping; the seal is found at the next start");
         }
+        failpoint::after(Act::LogSealed);
     }
 }
 

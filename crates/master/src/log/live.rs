@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use failpoint::Act;
 use proto::message::question::LogRange;
 use proto::record;
 use tokio::sync::watch;
@@ -108,7 +109,9 @@ impl LiveLog {
             return Err(AppendError::OutOfPlace { got: offset, wanted });
         }
         self.file()
-            .and_then(|file| file.write_all_at(records, offset))
+            .and_then(|file| {
+                failpoint::around(Act::LogAppend, || file.write_all_at(records, offset))
+            })
             .map_err(|source| AppendError::Write { path: self.path.clone(), source })?;
         self.length.send_replace(offset + records.len() as u64);
         Ok(())

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use failpoint::Act;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zstd::bulk::Compressor;
@@ -90,7 +91,7 @@ pub(super) fn seal(live: &LiveLog, target: &Path) -> Result<Sealed, SealError> {
             // It ends only after this side.
             drop(hash.send(records.clone()));
             let frame = compressor.compress(&records).map_err(write)?;
-            file.write_all(&frame).map_err(write)?;
+            failpoint::around(Act::SealWrite, || file.write_all(&frame)).map_err(write)?;
             index.frames.push(FrameStart { offset: index.bytes, at });
             at += frame.len() as u64;
             index.bytes += records.len() as u64;
@@ -106,10 +107,11 @@ pub(super) fn seal(live: &LiveLog, target: &Path) -> Result<Sealed, SealError> {
     file.write_all(&tail).map_err(write)?;
     let length = u32::try_from(tail.len()).unwrap_or(u32::MAX);
     file.write_all(&length.to_le_bytes()).map_err(write)?;
-    file.sync_all().map_err(write)?;
-    fs::rename(&beside, target).map_err(write)?;
+    failpoint::around(Act::SealSync, || file.sync_all()).map_err(write)?;
+    failpoint::around(Act::SealRename, || fs::rename(&beside, target)).map_err(write)?;
     if let Some(folder) = target.parent() {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(write)?;
+        let sync = || File::open(folder).and_then(|folder| folder.sync_all());
+        failpoint::around(Act::SealFolder, sync).map_err(write)?;
     }
     Ok(Sealed { bytes: index.bytes, out, err, size_bytes: at + tail.len() as u64 + 4, sha256 })
 }

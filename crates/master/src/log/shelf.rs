@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use attempt::CommandId;
+use failpoint::Act;
 use proto::limits;
 use proto::message::question::LogRange;
 use tokio::sync::watch;
@@ -142,7 +143,7 @@ impl Shelf {
         let _hand = self.hands.wait_for(command);
         let log = self.lock().remove(&command);
         let path = self.live_path(command);
-        if let Err(error) = fs::remove_file(&path)
+        if let Err(error) = failpoint::around(Act::LogRetire, || fs::remove_file(&path))
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!("remove the living log {}: {error}", path.display());

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use engine::Write;
+use failpoint::Act;
 
 use super::error::Meaning;
 use super::query::{Query, both, query};
@@ -109,7 +110,7 @@ impl<C: Run> Writer<C> {
     /// `false` where the epoch or the batch before is not ours.
     async fn commit_once(&mut self, batch: i64, writes: &[&Write]) -> sqlx::Result<bool> {
         let written = self.write_batch(batch, writes).await;
-        end(&mut self.connection, written).await
+        end(&mut self.connection, written, Act::BatchCommit).await
     }
 
     async fn write_batch(&mut self, batch: i64, writes: &[&Write]) -> sqlx::Result<bool> {
@@ -148,7 +149,7 @@ impl<C: Run> Writer<C> {
 
     async fn write_once(&mut self, statements: Vec<Query<'_>>) -> sqlx::Result<bool> {
         let written = self.write_all(statements).await;
-        end(&mut self.connection, written).await
+        end(&mut self.connection, written, Act::NoteCommit).await
     }
 
     async fn write_all(&mut self, statements: Vec<Query<'_>>) -> sqlx::Result<bool> {
@@ -163,9 +164,18 @@ impl<C: Run> Writer<C> {
 }
 
 /// Commits what was written, or rolls it back where it must not stand.
-async fn end<C: Run>(connection: &mut C, written: sqlx::Result<bool>) -> sqlx::Result<bool> {
+async fn end<C: Run>(
+    connection: &mut C,
+    written: sqlx::Result<bool>,
+    act: Act,
+) -> sqlx::Result<bool> {
     let ended = match written {
-        Ok(true) => connection.run(query!("COMMIT")).await.map(|_| true),
+        Ok(true) => {
+            failpoint::before(act);
+            let committed = connection.run(query!("COMMIT")).await.map(|_| true);
+            failpoint::after(act);
+            committed
+        }
         Ok(false) => connection.run(query!("ROLLBACK")).await.map(|_| false),
         Err(error) => Err(error),
     };

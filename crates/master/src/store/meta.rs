@@ -1,5 +1,7 @@
 //! The single row that says which database this is and how far it is.
 
+use failpoint::Act;
+
 use super::StoreError;
 use super::query::{Query, query};
 use super::record::{ReadError, Record};
@@ -34,7 +36,9 @@ pub(super) async fn epoch_raise<C: Run>(
     );
     connection.run(create).await.map_err(StoreError::query(DOING))?;
     let raise = query!("UPDATE meta SET epoch = epoch + 1 RETURNING incarnation, epoch, batch");
+    failpoint::before(Act::EpochCommit);
     let records = connection.rows(raise).await.map_err(StoreError::query(DOING))?;
+    failpoint::after(Act::EpochCommit);
     only(DOING, &records)
 }
 

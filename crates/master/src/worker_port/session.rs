@@ -9,6 +9,7 @@ use anyhow::{Context as _, anyhow, bail};
 use attempt::{CommandId, Place, Stamp, ToMaster};
 use config::Name;
 use engine::Event;
+use failpoint::Act;
 use futures_util::StreamExt as _;
 use proto::codec::FrameCodec;
 use proto::message::command::{Attach, Attached, Availability, LogPosition, Report};
@@ -99,7 +100,9 @@ async fn handshake(
                 session,
                 principal: format!("worker:{worker}"),
             };
+            failpoint::before(Act::Welcome);
             write.write_all(&encode(&welcome)?).await.context("send the welcome")?;
+            failpoint::after(Act::Welcome);
             Ok((worker, Stamp { epoch: parts.epoch, session }))
         }
         Err(refusal) => {
@@ -185,7 +188,9 @@ impl Session {
         let commands = translate(attach.commands)?;
         self.recall(&commands).await?;
         let logs = self.positions(&commands).await?;
+        failpoint::before(Act::Attached);
         self.reply(&Attached { logs }).await?;
+        failpoint::after(Act::Attached);
         let (sender, orders) = mpsc::channel(ORDERS);
         let session = WorkerSession {
             worker: self.worker.clone(),
@@ -298,7 +303,9 @@ impl Session {
             self.suspect("reports a command", id);
         }
         let (worker, stamp) = (self.worker.clone(), self.stamp);
+        failpoint::before(Act::Reported);
         self.parts.core.tell(Event::Reported { worker, stamp, report }).await?;
+        failpoint::after(Act::Reported);
         Ok(())
     }
 
@@ -339,7 +346,10 @@ impl Session {
                 .with_context(|| format!("keep the log of command {}", incoming.command))?;
             incoming.offset += records.len() as u64;
         }
-        self.reply(&StreamCredit { stream: data.stream, bytes: records.len() as u64 }).await
+        failpoint::before(Act::LogCredit);
+        self.reply(&StreamCredit { stream: data.stream, bytes: records.len() as u64 }).await?;
+        failpoint::after(Act::LogCredit);
+        Ok(())
     }
 }
 
@@ -388,7 +398,9 @@ async fn write_out(
         while let Ok(reply) = replies.try_recv() {
             buffer.extend(reply);
         }
+        failpoint::before(Act::WorkerWrite);
         write.write_all(&buffer).await.context("write to the worker")?;
+        failpoint::after(Act::WorkerWrite);
         buffer.clear();
     }
 }

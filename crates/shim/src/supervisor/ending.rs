@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use failpoint::Act;
 use rustix::fs::fstat;
 
 use super::log::{FULL_PAUSE, is_full};
@@ -39,7 +40,7 @@ fn write(bytes: &[u8]) -> io::Result<File> {
     let (path, beside) = (Path::new(EXIT), Path::new("exit.tmp"));
     let mut file = create_over(beside)?;
     file.write_all(bytes)?;
-    fs::rename(beside, path)?;
+    failpoint::around(Act::ExitRename, || fs::rename(beside, path))?;
     Ok(file)
 }
 
@@ -49,7 +50,9 @@ fn sync(mut file: File, bytes: &[u8]) -> io::Result<()> {
         if fstat(&file)?.st_nlink == 0 {
             return Ok(());
         }
-        match file.sync_data().and_then(|()| File::open(".")?.sync_all()) {
+        let synced = failpoint::around(Act::ExitSync, || file.sync_data());
+        let folder = || File::open(".")?.sync_all();
+        match synced.and_then(|()| failpoint::around(Act::ExitFolder, folder)) {
             Err(error) if is_full(&error) => file = when_there_is_room(|| write(bytes))?,
             synced => return synced,
         }

@@ -10,6 +10,8 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
+use failpoint::Act;
+
 use super::tail::Tail;
 use crate::record::{self, Channel};
 use crate::segment;
@@ -142,7 +144,8 @@ impl Log {
         };
         while self.written < self.waiting.len() {
             let at = self.head_length + self.written as u64;
-            match file.write_at(&self.waiting[self.written..], at) {
+            let rest = &self.waiting[self.written..];
+            match failpoint::around(Act::OutputWrite, || file.write_at(rest, at)) {
                 Ok(0) => return Err(io::ErrorKind::StorageFull.into()),
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

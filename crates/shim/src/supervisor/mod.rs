@@ -18,6 +18,7 @@ use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use failpoint::Act;
 use rustix::process::{Pid, set_child_subreaper, setsid};
 
 use crate::exit::{Exit, Outcome};
@@ -59,22 +60,23 @@ fn supervise(directory: &OwnedFd, events: OwnedFd, spawner: Option<Process>) -> 
         log.system(note)?;
     }
     let group = make_group(&spec, &mut log)?;
-    let outcome = match child::prepare(&spec, group.as_ref()) {
-        Ok(child) => {
-            write_started(child.pid, spawner)?;
-            peers.tell_started();
-            child.open_gate()?;
-            watch::watch(&spec, child, group.as_ref(), &mut log, &mut peers)?
-        }
-        Err(error) => watch::Ended {
-            outcome: Outcome::NotStarted(format!("prepare the process: {error}")),
-            survivors: Vec::new(),
-        },
-    };
+    let outcome =
+        match failpoint::around(Act::ForkCommand, || child::prepare(&spec, group.as_ref())) {
+            Ok(child) => {
+                write_started(child.pid, spawner)?;
+                failpoint::around(Act::TellStarted, || peers.tell_started());
+                failpoint::around(Act::Gate, || child.open_gate())?;
+                watch::watch(&spec, child, group.as_ref(), &mut log, &mut peers)?
+            }
+            Err(error) => watch::Ended {
+                outcome: Outcome::NotStarted(format!("prepare the process: {error}")),
+                survivors: Vec::new(),
+            },
+        };
     if let Outcome::NotStarted(why) = &outcome.outcome {
         log.system(why)?;
     }
-    log.finish()?;
+    failpoint::around(Act::OutputSync, || log.finish())?;
     let exit = Exit {
         outcome: outcome.outcome,
         ended_us: wall_us(),
@@ -105,7 +107,8 @@ fn make_group<'a>(spec: &'a Spec, log: &mut Log) -> io::Result<Option<Group<'a>>
 /// Says that this supervisor has begun. A second one for the same command ends here, whatever
 /// brought it about.
 fn note_intent() -> io::Result<()> {
-    match fs::hard_link(Path::new("..").join(BOOT), INTENT) {
+    let link = || fs::hard_link(Path::new("..").join(BOOT), INTENT);
+    match failpoint::around(Act::Intent, link) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !is_full(&error) => {
             // A file system without links.
             create_new(Path::new(INTENT))?.write_all(boot_id().as_bytes())
@@ -134,6 +137,7 @@ fn write_started(pid: Pid, spawner: Option<Process>) -> io::Result<()> {
     let start_time = start_time(pid).unwrap_or_default();
     let started = Started { pid, start_time, boot_id: boot_id(), spawner };
     let beside = Path::new("started.tmp");
-    create_new(beside)?.write_all(format_started(&started).as_bytes())?;
-    fs::rename(beside, STARTED)
+    let write = || create_new(beside)?.write_all(format_started(&started).as_bytes());
+    failpoint::around(Act::StartedWrite, write)?;
+    failpoint::around(Act::StartedRename, || fs::rename(beside, STARTED))
 }

@@ -4,6 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
+use failpoint::Act;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::frame::{Event, Frames, Request};
@@ -79,11 +80,11 @@ impl Peers {
     }
 
     pub(super) fn tell_output(&mut self, log_bytes: u64) {
-        self.tell(&Event::Output { log_bytes });
+        failpoint::around(Act::TellOutput, || self.tell(&Event::Output { log_bytes }));
     }
 
     pub(super) fn tell_exited(&mut self) {
-        self.tell(&Event::Exited);
+        failpoint::around(Act::TellExited, || self.tell(&Event::Exited));
     }
 
     /// Waits until all have left, at most until a moment on boot time.
@@ -110,7 +111,7 @@ impl Peers {
 }
 
 fn listen() -> io::Result<UnixListener> {
-    let control = UnixListener::bind(CONTROL)?;
+    let control = failpoint::around(Act::Control, || UnixListener::bind(CONTROL))?;
     control.set_nonblocking(true)?;
     Ok(control)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use attempt::worker::{Input, Output, Worker};
 use attempt::{CommandId, LostReason, Outcome, Stamp, StopOrder};
+use failpoint::Act;
 use proto::message::command::Start;
 use shim::{EventChannel, Request, SpawnError, Spec, SpoolError, SpoolRoot};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -292,7 +293,8 @@ impl Daemon {
         let StopOrder { signal, grace_ms } = order;
         debug!(command.id = %command, signal, grace_ms, "stopping a command");
         let request = Request::Stop { signal, grace_ms };
-        let sent = self.running.get(&command).map(|line| line.try_send(request));
+        let send = || self.running.get(&command).map(|line| line.try_send(request));
+        let sent = failpoint::around(Act::StopRequest, send);
         if !matches!(sent, Some(Ok(()))) {
             warn!(command.id = %command, "a command does not take requests; its end is awaited");
         }
@@ -303,7 +305,8 @@ impl Daemon {
         self.running.remove(&command);
         let tail = Tail { bytes: log_bytes, end: Some(log_bytes) };
         self.set_tail(command, tail);
-        self.input(Input::Ended { command, outcome, log_bytes });
+        let end = Input::Ended { command, outcome, log_bytes };
+        failpoint::around(Act::CommandEnd, || self.input(end));
     }
 
     fn set_tail(&self, command: CommandId, tail: Tail) {

@@ -2,6 +2,7 @@
 
 use attempt::worker::{Found, Output, Worker};
 use attempt::{CommandId, LostReason, Outcome};
+use failpoint::Act;
 use shim::{SpoolError, SpoolRoot};
 use tracing::{error, info, warn};
 
@@ -74,7 +75,7 @@ pub(crate) fn recover(spool: &SpoolRoot) -> Result<Recovered, SpoolError> {
 
 /// Removes a command's directory. What is left after an error is found by the next start.
 pub(super) fn forget(spool: &SpoolRoot, command: CommandId) {
-    if let Err(error) = spool.remove(spool_id(command)) {
+    if let Err(error) = failpoint::around(Act::Forget, || spool.remove(spool_id(command))) {
         warn!(command.id = %command, "forget a command: {}", with_source(&error));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use failpoint::Act;
 use futures_util::StreamExt as _;
 use proto::codec::{CodecError, FrameCodec};
 use proto::message::hello::{Hello, Refusal, Role, Welcome};
@@ -74,7 +75,9 @@ async fn greet(socket: TcpStream, token: &Token) -> Result<Connected, HandshakeE
     let (read, mut socket) = socket.into_split();
     let mut frames = FramedRead::new(read, FrameCodec::before_auth());
     let hello = Hello::new(Role::Worker, Some(token.bytes().into()));
+    failpoint::before(Act::Hello);
     socket.write_all(&encode(&hello)?).await.map_err(HandshakeError::Send)?;
+    failpoint::after(Act::Hello);
     let frame = next_frame(&mut frames).await?;
     if frame.kind == Refusal::KIND {
         return Err(HandshakeError::Refused(frame.open()?));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use attempt::{CommandId, Stamp, ToMaster};
+use failpoint::Act;
 use futures_util::StreamExt as _;
 use proto::codec::CodecError;
 use proto::message::command::{
@@ -47,7 +48,7 @@ pub(super) async fn run(
     let stamp = Stamp { epoch: welcome.epoch, session: welcome.session };
     let hail = introduce(links, stamp, link).await?;
     let mut session = Session::new(links, stamp, outbox, words, &hail.reports);
-    session.control(&attach(links, &hail))?;
+    failpoint::around(Act::Attach, || session.control(&attach(links, &hail)))?;
     let outcome = tokio::select! {
         // Dropping either half loses nothing: the next connection begins with everything.
         outcome = session.run(&mut frames, &close, on_attached) => outcome,
@@ -210,7 +211,9 @@ impl<'a> Session<'a> {
 
     fn word(&mut self, word: ToLink) -> anyhow::Result<()> {
         match word {
-            ToLink::Report(report) => self.control(&wire::report_to_wire(&report)),
+            ToLink::Report(report) => {
+                failpoint::around(Act::Report, || self.control(&wire::report_to_wire(&report)))
+            }
             ToLink::Stream(command) => self.open(command, 0),
             ToLink::Readiness(readiness) => self.control(&Availability { readiness }),
         }
@@ -287,7 +290,8 @@ impl<'a> Session<'a> {
         let id = self.streams.open(command, offset, tail);
         let stream = id.ok_or_else(|| anyhow!("every stream of this connection was used"))?;
         self.readers.insert(stream, self.links.spool.output(spool_id(command)));
-        self.control(&StreamOpen { stream, command: wire::command_to_wire(command), offset })
+        let open = StreamOpen { stream, command: wire::command_to_wire(command), offset };
+        failpoint::around(Act::StreamOpen, || self.control(&open))
     }
 
     fn grown(&mut self) {
@@ -313,7 +317,8 @@ impl<'a> Session<'a> {
         };
         self.streams.sent(turn.stream, bytes.len() as u64);
         if !bytes.is_empty() {
-            room.send(encode(&StreamData { stream: turn.stream, bytes: bytes.into() })?);
+            let data = encode(&StreamData { stream: turn.stream, bytes: bytes.into() })?;
+            failpoint::around(Act::StreamData, || drop(room.send(data)));
         }
         self.drop_readers();
         Ok(())

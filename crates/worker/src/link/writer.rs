@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use failpoint::Act;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
@@ -51,7 +52,9 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 // Whole frames only, in any order but within their kind.
                 frame.extend(more);
             }
+            failpoint::before(Act::MasterWrite);
             self.socket.write_all(&frame).await.context("write to the master")?;
+            failpoint::after(Act::MasterWrite);
         }
     }
 

@@ -11,16 +11,17 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("config", &[]),
     ("attempt", &[]),
-    ("shim", &[]),
+    ("failpoint", &[]),
+    ("shim", &["failpoint"]),
     ("engine", &["attempt", "config"]),
-    ("worker", &["attempt", "config", "proto", "shim"]),
-    ("master", &["attempt", "config", "engine", "proto"]),
-    ("changeport-cli", &["proto"]),
+    ("worker", &["attempt", "config", "failpoint", "proto", "shim"]),
+    ("master", &["attempt", "config", "engine", "failpoint", "proto"]),
+    ("changeport-cli", &["failpoint", "proto"]),
     ("probe", &["proto"]),
     ("xtask", &["proto"]),
     ("private-postgres", &[]),
     ("corpus", &[]),
-    ("e2e", &["private-postgres", "proto"]),
+    ("e2e", &["failpoint", "private-postgres", "proto"]),
 ];
 
 pub(super) fn check() -> anyhow::Result<Findings> {
