@@ -148,11 +148,11 @@ impl<C: Run> Writer<C> {
     }
 
     async fn write_once(&mut self, statements: Vec<Query<'_>>) -> sqlx::Result<bool> {
-        let written = self.write_all(statements).await;
+        let written = self.write_statements(statements).await;
         end(&mut self.connection, written, Act::NoteCommit).await
     }
 
-    async fn write_all(&mut self, statements: Vec<Query<'_>>) -> sqlx::Result<bool> {
+    async fn write_statements(&mut self, statements: Vec<Query<'_>>) -> sqlx::Result<bool> {
         if !meta::epoch_begin(&mut self.connection, self.epoch).await? {
             return Ok(false);
         }

@@ -3,6 +3,7 @@
 //! A rule is a function from the tree to findings. To add one: its file and a line in `RULES`.
 
 mod edges;
+mod failpoints;
 mod lockfile;
 mod sources;
 mod wire;
@@ -15,7 +16,7 @@ use crate::say;
 type Findings = Vec<String>;
 
 const RULES: &[fn() -> anyhow::Result<Findings>] =
-    &[edges::check, lockfile::check, sources::check, wire::check];
+    &[edges::check, failpoints::check, lockfile::check, sources::check, wire::check];
 
 pub(crate) fn main() -> anyhow::Result<()> {
     let mut findings = Findings::new();
