@@ -400,6 +400,31 @@ impl World {
         }
     }
 
+    /// Commands whose stop is sent right after their start and may overtake it. Nothing is lost any
+    /// more, so that one stop has to do.
+    fn assign_and_stop(&mut self) {
+        let before: Vec<_> = self.live.keys().copied().collect();
+        for _ in 0..3 {
+            self.assign();
+        }
+        for id in self.live.keys().copied().collect::<Vec<_>>() {
+            if !before.contains(&id) {
+                self.drive(id, Input::Stop(TERM));
+            }
+        }
+    }
+
+    /// Ends what would go on for ever, and says it once.
+    fn stop_unstopped(&mut self) {
+        let is_unstopped = |command: &Command| {
+            matches!(command.state, State::Assigned { stop: None } | State::Running { stop: None })
+        };
+        let living = self.live.iter().filter(|(_, command)| is_unstopped(command));
+        for id in living.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.drive(id, Input::Stop(TERM));
+        }
+    }
+
     /// No more faults: everything has to come to its end.
     fn calm_down(&mut self) {
         self.has_faults = false;
@@ -412,10 +437,10 @@ impl World {
                 return;
             }
             assert!(round < CALM_ROUNDS, "not at rest: {:?} {:?}", self.live, self.host.spool);
-            if round == 20 {
-                for id in self.live.keys().copied().collect::<Vec<_>>() {
-                    self.drive(id, Input::Stop(TERM));
-                }
+            match round {
+                0 => self.assign_and_stop(),
+                20 => self.stop_unstopped(),
+                _ => {}
             }
             while !self.to_worker.is_empty() {
                 self.deliver_to_worker();

@@ -66,7 +66,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     bug(
         MASTER,
-        "«self.end(Outcome::Lost(reason), 0)»\n            }\n            // Only",
+        "«self.end(Outcome::Lost(reason), 0)»",
         "self.start(link)",
         "a command that once ran is sent again",
     ),
@@ -120,9 +120,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "two builds share a place",
     ),
     bug(
-        DISPATCH,
-        "let head = «self.durable.queue(builder).next()?»;",
-        "self.durable.queue(builder).last()?",
+        DURABLE,
+        "«self.queues.get(builder)?.first()»",
+        "self.queues.get(builder)?.iter().last().copied()",
         "the youngest is served first",
     ),
     bug(
@@ -133,7 +133,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     bug(
         BUILD,
-        "self.set_step(now, build_id, step, done, &detail);\n        }\n        \
+        "self.skip_rest(now, build_id, crate::backup::SKIPPED);\n        }\n        \
          «self.advance(now, build_id)»;",
         "{}",
         "a build stands still after a step",
@@ -200,7 +200,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a caller who did not come back after a restart is waited for without end",
     ),
     bug(DURABLE, "«slots.remove(&build.slot)»;", "None", "a place is not given back"),
-    bug(DURABLE, "«queue.remove(&key)»;", "false", "what left the queue is still in it"),
+    bug(DURABLE, "«queue.remove(&key)»;", "()", "what left the queue is still in it"),
     bug(DURABLE, "|counter| counter.value) + «1»;", "0", "ids are given out twice"),
     bug(
         TABLE,

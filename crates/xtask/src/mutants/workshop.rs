@@ -10,7 +10,7 @@ use super::list::Mutant;
 use crate::cargo::{cargo, root};
 
 /// The crates the bugs live in, and what they need.
-const CRATES: [&str; 3] = ["attempt", "config", "engine"];
+const CRATES: [&str; 4] = ["attempt", "config", "corpus", "engine"];
 
 /// Appended to the crate that both halves and the engine see.
 const SWITCH: &str = "
@@ -21,6 +21,18 @@ pub fn mutant(number: u32) -> bool {
     *ON.get_or_init(read) == number
 }
 ";
+
+/// The tests that are to see the bugs: of the two halves, and of the engine.
+const TESTS: usize = 2;
+
+/// Lengths of the simulator's run: a bug that is only seen after more steps is not seen well.
+const SHORTER: [(&str, &str); 2] = [
+    ("const SEEDS: u64 = 200;", "const SEEDS: u64 = 100;"),
+    ("const STEPS: u32 = 100_000;", "const STEPS: u32 = 5_000;"),
+];
+
+/// Lints are for the code as it is.
+const LINTS: &str = "[workspace.lints.rust]\nwarnings = \"allow\"\n";
 
 /// The built tests.
 pub(super) struct Workshop {
@@ -41,15 +53,13 @@ impl Workshop {
         }
         let manifest = fs::read_to_string(root().join("Cargo.toml")).context("read Cargo.toml")?;
         let manifest = manifest.replace("[\"crates/*\", \"tests\"]", "[\"crates/*\"]");
+        let manifest = manifest.replace("[workspace.lints.rust]\n", LINTS);
         fs::write(folder.join("Cargo.toml"), manifest).context("write Cargo.toml")?;
         fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock"))
             .context("copy Cargo.lock")?;
         plant(&crates, mutants)?;
-        let tests = vec![
-            built(&folder, &["-p", "attempt", "--test", "lossy"])?,
-            built(&folder, &["-p", "engine", "--test", "simulator"])?,
-        ];
-        Ok(Self { tests })
+        shorten(&crates.join("engine/tests/simulator/main.rs"))?;
+        Ok(Self { tests: built(&folder)? })
     }
 
     /// Says whether any test fails with the bug of this number; 0 is none.
@@ -109,6 +119,17 @@ fn plant(crates: &Path, mutants: &[Mutant]) -> anyhow::Result<()> {
     fs::write(&lib, text + SWITCH).context("write attempt/src/lib.rs")
 }
 
+fn shorten(simulator: &Path) -> anyhow::Result<()> {
+    let mut text = fs::read_to_string(simulator).context("read the simulator")?;
+    for (long, short) in SHORTER {
+        if !text.contains(long) {
+            bail!("the simulator has to hold: {long}");
+        }
+        text = text.replace(long, short);
+    }
+    fs::write(simulator, text).context("shorten the simulator")
+}
+
 struct Edit {
     start: usize,
     end: usize,
@@ -133,20 +154,25 @@ fn edit(text: &str, number: u32, mutant: &Mutant) -> anyhow::Result<Edit> {
     Ok(Edit { start, end: start + original.len(), becomes })
 }
 
-/// Builds a test and returns its program.
-fn built(folder: &Path, which: &[&str]) -> anyhow::Result<PathBuf> {
+/// Builds the tests and returns their programs. What they depend on is shared with the simulator
+/// of the right code.
+fn built(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut command = cargo();
-    command.current_dir(folder).env("RUSTFLAGS", "--cap-lints=allow");
-    command.env("CARGO_TARGET_DIR", folder.join("target"));
-    command.args(["test", "--profile", "sim", "--no-run", "--message-format=json"]).args(which);
+    command.current_dir(folder).env("CARGO_TARGET_DIR", root().join("target"));
+    command.args(["test", "--quiet", "--profile", "sim", "--no-run", "--message-format=json"]);
+    command.args(["-p", "attempt", "--test", "lossy", "-p", "engine", "--test", "simulator"]);
     let output = command.stderr(Stdio::inherit()).output().context("start cargo")?;
     if !output.status.success() {
         bail!("the copy with the bugs does not build: {}", folder.display());
     }
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut programs = lines.lines().rev().filter_map(|line| {
+    let programs = lines.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     });
-    programs.next().context("cargo named no program")
+    let programs: Vec<PathBuf> = programs.collect();
+    if programs.len() != TESTS {
+        bail!("cargo named {} programs", programs.len());
+    }
+    Ok(programs)
 }
