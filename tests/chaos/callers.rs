@@ -10,7 +10,7 @@ use e2e::Yard;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::job::{Launch, Mode};
+use crate::job::{App, Launch, Mode};
 
 /// Clients that may be open before another one is started.
 const MOST_OPEN: usize = 14;
@@ -41,7 +41,7 @@ impl Came {
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     pub(crate) launch: Launch,
-    /// `None` where we killed it.
+    /// `None` where it was killed, or made to leave.
     pub(crate) code: Option<i32>,
     /// The request it was given.
     pub(crate) request: Option<String>,
@@ -56,7 +56,8 @@ pub(crate) struct Told {
 struct Caller {
     launch: Launch,
     child: Child,
-    was_killed: bool,
+    /// We killed it, or made it leave: what it says of its end does not count.
+    is_excused: bool,
 }
 
 /// All clients of a run.
@@ -96,7 +97,7 @@ impl Callers {
         command.stdout(File::create(file("out")).context("make a file for a caller")?);
         command.stderr(File::create(file("err")).context("make a file for a caller")?);
         let child = command.spawn().context("start a client")?;
-        self.open.push(Caller { launch, child, was_killed: false });
+        self.open.push(Caller { launch, child, is_excused: false });
         Ok(())
     }
 
@@ -110,7 +111,7 @@ impl Callers {
             match caller.child.try_wait().context("look after a client")? {
                 None => self.open.push(caller),
                 Some(status) => {
-                    let code = status.code().filter(|_| !caller.was_killed);
+                    let code = status.code().filter(|_| !caller.is_excused);
                     self.note(caller.launch, code)?;
                 }
             }
@@ -142,12 +143,29 @@ impl Callers {
         self.open.iter().map(|caller| Pid::from_child(&caller.child)).collect()
     }
 
+    /// Returns those with which their commands end, oldest first.
+    pub(crate) fn attended(&self) -> Vec<Pid> {
+        let attended = self.open.iter().filter(|caller| {
+            caller.launch.app == App::Attended && caller.launch.mode == Mode::Follow
+        });
+        attended.map(|caller| Pid::from_child(&caller.child)).collect()
+    }
+
     /// Kills one of them.
     pub(crate) fn kill(&mut self, pid: Pid) {
+        self.send(pid, Signal::KILL);
+    }
+
+    /// Makes one of them leave, as Ctrl-C does.
+    pub(crate) fn interrupt(&mut self, pid: Pid) {
+        self.send(pid, Signal::INT);
+    }
+
+    fn send(&mut self, pid: Pid, signal: Signal) {
         let caller = self.open.iter_mut().find(|caller| Pid::from_child(&caller.child) == pid);
         if let Some(caller) = caller {
             // It is a child of ours that was not reaped, so the number is still its own.
-            caller.was_killed = kill_process(pid, Signal::KILL).is_ok();
+            caller.is_excused |= kill_process(pid, signal).is_ok();
         }
     }
 

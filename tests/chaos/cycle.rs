@@ -66,6 +66,7 @@ pub(crate) struct Scene {
     pub(crate) callers: Callers,
     /// Commands whose shims were killed.
     pub(crate) killed: BTreeMap<String, Kill>,
+    pub(crate) spawners_killed: usize,
     /// What went wrong in front of our eyes.
     pub(crate) seen: Vec<String>,
     /// From the kill of a shim until its whole tree was gone.
@@ -79,6 +80,7 @@ impl Scene {
             fleet,
             callers,
             killed: BTreeMap::new(),
+            spawners_killed: 0,
             seen: Vec::new(),
             slowest_tree: Duration::ZERO,
         })
@@ -272,7 +274,7 @@ fn sleep(ms: u64) {
 }
 
 /// Returns the wall clock, in µs since 1970, as the database has it.
-fn wall_us() -> i64 {
+pub(crate) fn wall_us() -> i64 {
     let now = clock_gettime(ClockId::Realtime);
     now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
 }

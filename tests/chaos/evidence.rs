@@ -36,6 +36,8 @@ pub(crate) struct Evidence {
     pub(crate) reboots: usize,
     /// Clocks were set: moments cannot be compared.
     pub(crate) had_clocks: bool,
+    /// Each may have held one command that it had not forked a supervisor for.
+    pub(crate) spawners_killed: usize,
     /// What the daemons' logs say of panics.
     pub(crate) panics: Vec<String>,
 }

@@ -1,12 +1,12 @@
 //! The master and the workers of a run, as processes that are killed and started again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use e2e::{Daemon, Volume, Yard, finish, free_address, wait_until};
+use e2e::{Build, Daemon, Volume, Yard, finish, free_address, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -39,6 +39,8 @@ pub(crate) struct Fleet {
     clocks: Vec<Clock>,
     /// How often the first worker's machine was switched off.
     pub(crate) reboots: usize,
+    /// Daemons that were caught in a trap.
+    caught: HashSet<Pid>,
     /// Daemons that ended although nobody asked them to.
     pub(crate) surprises: Vec<String>,
     /// Daemons that have ended. Supervisors that live on hold their logs open.
@@ -94,6 +96,7 @@ pub(crate) enum Clocks {
 /// What can be broken besides processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Grounds {
+    pub(crate) build: Build,
     pub(crate) wiring: Wiring,
     pub(crate) disks: Disks,
     pub(crate) clocks: Clocks,
@@ -107,7 +110,7 @@ const ON_HOST: usize = 2;
 impl Fleet {
     /// Makes a yard, and starts everything in it.
     pub(crate) fn start(grounds: Grounds, seed: u64) -> anyhow::Result<Self> {
-        let yard = Yard::new("");
+        let yard = Yard::of(grounds.build, "");
         let (disks, machine) = match grounds.disks {
             Disks::Shared => (Vec::new(), None),
             Disks::Own => own_disks(&yard)?,
@@ -158,6 +161,7 @@ impl Fleet {
             host,
             clocks,
             reboots: 0,
+            caught: HashSet::new(),
             surprises: Vec::new(),
             ended: Vec::new(),
             times,
@@ -212,6 +216,37 @@ impl Fleet {
             self.times.adoptions.push(begun.elapsed());
         }
         self.stations[index].daemon = Some(daemon);
+    }
+
+    /// Restarts the master while a trap is laid for it or for what its start brings about. Ends
+    /// early where the trap has sprung.
+    pub(crate) fn dare_master(&mut self, has_sprung: &dyn Fn() -> bool) {
+        self.stop_master();
+        let mut daemon = self.yard.start_unready_master();
+        wait_until("a start of the master, or its end", || {
+            (has_sprung() || daemon.has_said("ready: ") || daemon.has_exited()).then_some(())
+        });
+        self.master = Some(daemon);
+    }
+
+    /// Restarts a worker in the same way.
+    pub(crate) fn dare_worker(&mut self, index: usize, has_sprung: &dyn Fn() -> bool) {
+        self.stop_worker(index);
+        let mut daemon = self.yard.start_worker_of(&format!("{}.toml", self.stations[index].name));
+        wait_until("a start of a worker, or its end", || {
+            (has_sprung() || daemon.has_said("attached") || daemon.has_exited()).then_some(())
+        });
+        self.stations[index].daemon = Some(daemon);
+    }
+
+    /// Says whether daemons have clocks of their own.
+    pub(crate) fn has_clocks(&self) -> bool {
+        !self.clocks.is_empty()
+    }
+
+    /// A process was caught in a trap: where it is a daemon, its end is no surprise.
+    pub(crate) fn forgive(&mut self, pid: Pid) {
+        self.caught.insert(pid);
     }
 
     /// Kills the master as a power cut of its process would.
@@ -396,9 +431,11 @@ impl Fleet {
     }
 
     /// Takes note of daemons that ended by themselves.
-    fn look_after_daemons(&mut self) {
+    pub(crate) fn look_after_daemons(&mut self) {
         if let Some(mut master) = self.master.take_if(|master| master.has_exited()) {
-            self.surprises.push(format!("the master ended: {}", last_words(&mut master)));
+            if !self.caught.contains(&master.pid()) {
+                self.surprises.push(format!("the master ended: {}", last_words(&mut master)));
+            }
             self.bury(master, "master");
         }
         for index in 0..self.stations.len() {
@@ -407,7 +444,10 @@ impl Fleet {
                 continue;
             };
             let name = station.name.clone();
-            self.surprises.push(format!("worker {name} ended: {}", last_words(&mut worker)));
+            if !self.caught.contains(&worker.pid()) {
+                let words = last_words(&mut worker);
+                self.surprises.push(format!("worker {name} ended: {words}"));
+            }
             self.bury(worker, &name);
         }
     }

@@ -12,12 +12,15 @@ mod fault;
 mod fleet;
 mod host;
 mod job;
+mod lure;
 mod machine;
 mod power;
 mod proxy;
 mod run;
 mod sabotage;
+mod siege;
 mod tool;
+mod trap;
 mod tree;
 mod verdict;
 
@@ -29,6 +32,7 @@ use clap::{Parser, Subcommand};
 use crate::fault::Family;
 use crate::job::Job;
 use crate::sabotage::Sabotage;
+use crate::trap::Action;
 
 /// Breaks a master, workers and clients on purpose, and checks that nothing was lost.
 #[derive(Debug, Parser)]
@@ -43,6 +47,15 @@ struct Arguments {
     /// What to break.
     #[arg(long, value_delimiter = ',', default_value = "master,worker,shim,net,client,disk,clock")]
     faults: Vec<Family>,
+    /// Instead of faults by chance: end processes at each failpoint, by its place in the code.
+    #[arg(long)]
+    failpoints: bool,
+    /// Only failpoints whose names begin so.
+    #[arg(long, value_delimiter = ',', requires = "failpoints")]
+    places: Vec<String>,
+    /// What a process does in a failpoint.
+    #[arg(long, default_value = "kill", requires = "failpoints")]
+    action: Action,
     /// End with one line of JSON.
     #[arg(long)]
     json: bool,
@@ -67,6 +80,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.role {
         Some(Role::Command { witnesses, job }) => command::main(witnesses, job),
+        None if arguments.failpoints => siege::main(&arguments),
         None => run::main(&arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use e2e::Build;
 use serde_json::json;
 
 use crate::baseline::Baseline;
@@ -35,41 +36,51 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let wiring = wiring(&arguments.faults)?;
     let families = possible(&arguments.faults)?;
     let has = |family| families.contains(&family);
-    let has_clocks = has(Family::Clock);
     let grounds = Grounds {
+        build: Build::Plain,
         wiring,
         disks: if has(Family::Disk) { Disks::Own } else { Disks::Shared },
-        clocks: if has_clocks { Clocks::Own } else { Clocks::Shared },
+        clocks: if has(Family::Clock) { Clocks::Own } else { Clocks::Shared },
     };
     let fleet = Fleet::start(grounds, arguments.seed).context("start master and workers")?;
     let baseline = Baseline::take(&fleet);
     let mut scene = Scene::new(fleet)?;
     play(&mut scene, arguments, &families)?;
     scene.go_silent(Cycle::draw(arguments.seed, arguments.cycles, &families).into_launches())?;
+    let (evidence, findings) = conclude(&mut scene, &baseline, arguments)?;
+    let is_clean = findings.is_empty();
+    report(arguments, &scene, &evidence, &findings, begun.elapsed());
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Lets everything come to its end, compares what is left, and tells what is wrong with it.
+pub(crate) fn conclude(
+    scene: &mut Scene,
+    baseline: &Baseline,
+    arguments: &Arguments,
+) -> anyhow::Result<(Evidence, Vec<Finding>)> {
     scene.settle(TO_SETTLE)?;
     let left = baseline.left_in(&scene.fleet);
     scene.fleet.end();
     if let Some(what) = arguments.sabotage {
         sabotage::spoil(&scene.fleet.yard, what).context("spoil what the run left")?;
     }
-    let mut evidence = gather(&mut scene)?;
-    evidence.had_clocks = has_clocks;
+    let mut evidence = gather(scene)?;
+    evidence.had_clocks = scene.fleet.has_clocks();
     let mut findings = verdict::judge(&evidence);
     findings.extend(scene.seen.drain(..).map(|what| Finding { kind: Kind::Lost, what }));
     let surprises = scene.fleet.surprises.drain(..);
     findings.extend(surprises.map(|what| Finding { kind: Kind::Wrong, what }));
     findings.extend(left.into_iter().map(|what| Finding { kind: Kind::Left, what }));
-    findings.extend(late(&scene, &evidence));
+    findings.extend(late(scene, &evidence));
     for finding in findings.iter().take(MOST_SHOWN) {
         say(&finding.to_string());
     }
-    let is_clean = findings.is_empty();
-    if arguments.keep || !(is_clean || arguments.sabotage.is_some()) {
+    if arguments.keep || !(findings.is_empty() || arguments.sabotage.is_some()) {
         let folder = scene.fleet.yard.keep();
         say(&format!("everything is left in {}; a disk is an image there", folder.display()));
     }
-    report(arguments, &scene, &evidence, &findings, begun.elapsed());
-    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok((evidence, findings))
 }
 
 /// Says what lies between master and workers. Where the network itself is to be broken, the run
@@ -133,6 +144,7 @@ fn gather(scene: &mut Scene) -> anyhow::Result<Evidence> {
     evidence.had_full_disks = scene.fleet.disk(Disk::Master).is_some();
     evidence.killed = std::mem::take(&mut scene.killed);
     evidence.reboots = scene.fleet.reboots;
+    evidence.spawners_killed = scene.spawners_killed;
     for entry in fs::read_dir(scene.fleet.write_logs()?).context("list the daemons' logs")? {
         let path = entry?.path();
         let log = fs::read_to_string(&path).context("read a daemon's log")?;

@@ -1,5 +1,6 @@
 //! The programs under test, built once for a run of tests.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -9,22 +10,57 @@ use std::sync::OnceLock;
 pub enum Binary {
     Master,
     Worker,
+    Shim,
     Changeport,
 }
 
-static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+impl Binary {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Master, Self::Worker, Self::Shim, Self::Changeport];
+
+    fn file_name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Worker => "worker",
+            Self::Shim => "yardmaster-shim",
+            Self::Changeport => "changeport",
+        }
+    }
+}
+
+/// How the programs are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Build {
+    /// As they are for everybody.
+    Plain,
+    /// With failpoints.
+    Armed,
+}
+
+/// Features of the armed programs.
+const ARMED: [&str; 4] = ["-p", "failpoint", "--features", "failpoint/armed"];
+
+static PLAIN: OnceLock<PathBuf> = OnceLock::new();
+static ARMED_FOLDER: OnceLock<PathBuf> = OnceLock::new();
 
 /// Returns the path of a program, building all of them the first time.
 ///
 /// # Panics
 /// When they do not build.
 pub fn binary(which: Binary) -> PathBuf {
-    let folder = FOLDER.get_or_init(build);
-    folder.join(match which {
-        Binary::Master => "master",
-        Binary::Worker => "worker",
-        Binary::Changeport => "changeport",
-    })
+    binary_of(Build::Plain, which)
+}
+
+/// Returns the path of a program of a build, making the build the first time.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn binary_of(build: Build, which: Binary) -> PathBuf {
+    let folder = match build {
+        Build::Plain => PLAIN.get_or_init(plain),
+        Build::Armed => ARMED_FOLDER.get_or_init(armed),
+    };
+    folder.join(which.file_name())
 }
 
 /// Builds the daemons once more with another version, into a target directory beside, and returns
@@ -53,12 +89,39 @@ fn cargo() -> Command {
 }
 
 /// Builds into the target directory and for the profile that this program was built in.
-fn build() -> PathBuf {
+fn plain() -> PathBuf {
+    let folder = profile_folder();
+    run_cargo(&folder, &[]);
+    folder
+}
+
+/// Builds in the same place, where all dependencies are, and takes the programs away from there.
+fn armed() -> PathBuf {
+    let folder = profile_folder();
+    run_cargo(&folder, &ARMED);
+    let aside = folder.join("armed");
+    fs::create_dir_all(&aside).expect("make a folder for programs");
+    for which in Binary::ALL {
+        let name = which.file_name();
+        // Beside and renamed: another run may execute the old one.
+        let beside = aside.join(format!("{name}.{}", std::process::id()));
+        fs::copy(folder.join(name), &beside).expect("copy a program");
+        fs::rename(&beside, aside.join(name)).expect("rename a program");
+    }
+    // Nobody is to find armed programs where plain ones are looked for.
+    run_cargo(&folder, &[]);
+    aside
+}
+
+fn profile_folder() -> PathBuf {
     let this = std::env::current_exe().expect("a program knows its own file");
     let folder = this.parent().expect("a program lies in a folder");
     // Tests lie in TARGET/PROFILE/deps, programs in TARGET/PROFILE.
     let folder = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
-    let folder = folder.expect("profiles lie in TARGET");
+    folder.expect("profiles lie in TARGET").to_owned()
+}
+
+fn run_cargo(folder: &Path, more: &[&str]) {
     let target = folder.parent().expect("profiles lie in TARGET");
     let mut command = cargo();
     command.args(["build", "--quiet", "--locked", "--target-dir"]).arg(target);
@@ -66,7 +129,6 @@ fn build() -> PathBuf {
     if folder.ends_with("release") {
         command.arg("--release");
     }
-    let status = command.status().expect("start cargo");
+    let status = command.args(more).status().expect("start cargo");
     assert!(status.success(), "the programs under test do not build: {status}");
-    folder.to_owned()
 }

@@ -59,6 +59,12 @@ impl Daemon {
         })
     }
 
+    /// Says whether it has logged a line that holds the text.
+    pub fn has_said(&self, text: &str) -> bool {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().any(|line| line.contains(text))
+    }
+
     /// Says whether its process has ended by itself.
     pub fn has_exited(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)))

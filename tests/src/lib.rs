@@ -20,7 +20,7 @@ mod volume;
 mod witness;
 mod yard;
 
-pub use binaries::{Binary, binary, other_build};
+pub use binaries::{Binary, Build, binary, binary_of, other_build};
 pub use daemon::Daemon;
 pub use database::{Postgres, SqliteLock, execute};
 pub use door::{Door, open_doors};

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::binaries::{Binary, binary};
+use crate::binaries::{Binary, Build, binary_of};
 use crate::daemon::Daemon;
 use crate::groups::remove_groups;
 use crate::process::{Finished, finish, finish_child, wait_until};
@@ -26,6 +26,7 @@ const WORKER: &str = "w1";
 #[derive(Debug)]
 pub struct Yard {
     folder: TempDir,
+    build: Build,
     /// Where the master of this yard last listened for workers.
     worker_address: Option<String>,
 }
@@ -38,10 +39,19 @@ impl Yard {
     /// # Panics
     /// When the folder cannot be filled.
     pub fn new(more: &str) -> Self {
+        Self::of(Build::Plain, more)
+    }
+
+    /// The same with the programs of a build. Armed ones look for traps in the folder `traps`.
+    ///
+    /// # Panics
+    /// When the folder cannot be filled.
+    pub fn of(build: Build, more: &str) -> Self {
         // Sockets have short names.
         let folder =
             tempfile::Builder::new().prefix("ym").tempdir_in("/tmp").expect("make a folder");
-        let yard = Self { folder, worker_address: None };
+        let yard = Self { folder, build, worker_address: None };
+        fs::create_dir(yard.traps()).expect("make a folder for traps");
         yard.draw_token(WORKER, "worker.token", "tokens");
         yard.configure(more);
         yard
@@ -80,6 +90,11 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
     /// Returns a path in the yard.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Returns the folder in which armed programs look for traps.
+    pub fn traps(&self) -> PathBuf {
+        self.path("traps")
     }
 
     /// Writes a file of the yard.
@@ -134,9 +149,17 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
     }
 
     fn program(&self, which: Binary) -> Command {
-        let mut command = Command::new(binary(which));
-        command.current_dir(self.folder.path());
+        let mut command = Command::new(binary_of(self.build, which));
+        self.place(&mut command);
         command
+    }
+
+    /// Makes a command run in this yard, and see its traps where it can.
+    fn place(&self, command: &mut Command) {
+        command.current_dir(self.folder.path());
+        if self.build == Build::Armed {
+            command.env(failpoint::FOLDER, self.traps());
+        }
     }
 
     /// Starts the master and waits until it is ready.
@@ -256,6 +279,11 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
         Daemon::start("worker", &mut command)
     }
 
+    /// Starts the master and does not wait.
+    pub fn start_unready_master(&self) -> Daemon {
+        Daemon::start("master", &mut self.master_command())
+    }
+
     /// Starts a worker by another configuration file of this yard, and does not wait.
     pub fn start_worker_of(&self, configuration: &str) -> Daemon {
         self.start_worker_through(&[], configuration, |_command| {})
@@ -272,7 +300,8 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
             [] => self.bare_worker_command(),
             [first, rest @ ..] => {
                 let mut command = Command::new(first);
-                command.args(rest).arg(binary(Binary::Worker)).current_dir(self.folder.path());
+                command.args(rest).arg(binary_of(self.build, Binary::Worker));
+                self.place(&mut command);
                 command
             }
         };
@@ -296,11 +325,6 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
     /// Connects to the port of the workers, by no program of ours.
     pub fn raw_worker(&self) -> Raw {
         Raw::tcp(self.worker_address())
-    }
-
-    /// Starts a master that is not going to be ready.
-    pub fn start_doomed_master(&self) -> Daemon {
-        Daemon::start("master", &mut self.master_command())
     }
 
     /// Runs a command line of the worker to its end.
@@ -357,7 +381,7 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
 
     /// Returns a command of the client's program that speaks to this yard's master.
     pub fn changeport_command(&self) -> Command {
-        let mut command = Command::new(binary(Binary::Changeport));
+        let mut command = self.program(Binary::Changeport);
         self.speak_to_master(&mut command);
         command
     }
@@ -386,7 +410,8 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
     pub fn launcher_called(&self, app: &OsStr) -> Command {
         let link = self.folder.path().join(app);
         if !link.exists() {
-            std::os::unix::fs::symlink(binary(Binary::Changeport), &link).expect("make a symlink");
+            std::os::unix::fs::symlink(binary_of(self.build, Binary::Changeport), &link)
+                .expect("make a symlink");
         }
         let mut command = Command::new(link);
         self.speak_to_master(&mut command);

@@ -18,6 +18,11 @@ pub(crate) fn normal(skips: &Path) -> anyhow::Result<()> {
     run(harness(false).args(NORMAL).env("YARDMASTER_SKIPS", skips))
 }
 
+/// Kills processes at every failpoint.
+pub(crate) fn failpoints() -> anyhow::Result<()> {
+    run(harness(false).args(["--failpoints", "--json"]))
+}
+
 fn harness(is_release: bool) -> Command {
     let mut command = cargo();
     command.args(["run", "--quiet", "--locked", "-p", "e2e", "--bin", "chaos"]);

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 
 use crate::cargo::{cargo, root, run};
-use crate::{chaos, debian, say, tidy};
+use crate::{chaos, debian, mutants, say, tidy};
 
 /// Skips that are right even where everything could be installed.
 const EXPECTED_SKIPS: &[&str] = &[];
@@ -45,7 +45,9 @@ pub(crate) fn main() -> anyhow::Result<()> {
         counts = add(counts, count(cargo().args(sim), &skips.path)?);
         Ok(())
     })?;
+    stage("mutants", mutants::main)?;
     stage("chaos", || chaos::normal(&skips.path))?;
+    stage("failpoints", chaos::failpoints)?;
     report(counts, &skips)
 }
 

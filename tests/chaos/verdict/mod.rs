@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Left,
     /// It took longer than promised.
     Late,
+    /// A failpoint that no process came to.
+    Unreached,
 }
 
 /// A violation, in words.
@@ -53,7 +55,8 @@ const UNREACHABLE: i32 = 69;
 
 /// Returns every violation.
 pub(crate) fn judge(evidence: &Evidence) -> Vec<Finding> {
-    let mut judge = Judge { evidence, findings: Vec::new() };
+    let spawners_killed = evidence.spawners_killed;
+    let mut judge = Judge { evidence, spawners_killed, findings: Vec::new() };
     judge.callers();
     judge.requests();
     judge.witnesses();
@@ -65,6 +68,8 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<Finding> {
 
 struct Judge<'a> {
     evidence: &'a Evidence,
+    /// Commands that may still be excused by a spawner that was killed.
+    spawners_killed: usize,
     findings: Vec<Finding>,
 }
 
@@ -224,7 +229,11 @@ impl<'a> Judge<'a> {
         } else if outcome == REBOOTED && self.was_rebooted(command) {
         } else if outcome.starts_with("not_started(") && witness.is_none() {
             // Its shim was killed before it let the command run, or there was no room for it.
-            if !self.evidence.had_full_disks && !self.evidence.killed.contains_key(id) {
+            if self.evidence.had_full_disks || self.evidence.killed.contains_key(id) {
+                // Known.
+            } else if self.spawners_killed > 0 {
+                self.spawners_killed -= 1;
+            } else {
                 self.find(Kind::Wrong, format!("command {id} of {name} is {outcome}"));
             }
         } else if outcome.starts_with("lost(") {

@@ -178,3 +178,18 @@ fn a_gap_in_a_log_is_seen() {
     evidence.commands[0].log.out = Came::Other;
     assert_eq!(kinds(&evidence), [Kind::Gap]);
 }
+
+#[test]
+fn a_spawner_that_was_killed_excuses_one_command_that_did_not_start() {
+    let mut evidence = lost(App::Kept);
+    evidence.commands[0].outcome = Some("not_started(no supervisor)".to_owned());
+    evidence.killed.clear();
+    evidence.witnesses.clear();
+    assert_eq!(kinds(&evidence), [Kind::Wrong]);
+    evidence.spawners_killed = 1;
+    assert_eq!(kinds(&evidence), []);
+    let mut second = evidence.commands[0].clone();
+    second.id = "0b".to_owned();
+    evidence.commands.push(second);
+    assert!(kinds(&evidence).contains(&Kind::Wrong));
+}

@@ -261,7 +261,7 @@ fn a_flipped_byte_is_found_in_a_backup_and_in_a_log() {
 fn a_backup_in_the_place_of_a_database_is_adopted_first() {
     let (mut yard, file) = at_rest();
     fs::copy(&file, yard.path("master/state.db")).expect("the yard is ours");
-    let mut refused = yard.start_doomed_master();
+    let mut refused = yard.start_unready_master();
     let (code, log) = refused.ended();
     assert_eq!(code, 78, "{log}");
     assert!(log.contains("master db adopt"), "{log}");
@@ -280,7 +280,7 @@ fn a_damaged_database_is_refused_with_the_steps_of_a_restore_that_work() {
     let middle = bytes.len() / 2 / 4096 * 4096;
     bytes[middle..middle + 4096].fill(0x55);
     fs::write(&database, &bytes).expect("the yard is ours");
-    let mut refused = yard.start_doomed_master();
+    let mut refused = yard.start_unready_master();
     let (code, log) = refused.ended();
     assert_eq!(code, 78, "{log}");
     assert!(log.contains("master db restore FILE"), "{log}");

@@ -308,7 +308,7 @@ fn a_second_master_is_refused_by_name_of_the_first() {
     let master = yard.start_master();
     let _worker = yard.start_worker("");
     let pid = master.pid().as_raw_nonzero().to_string();
-    let (code, log) = yard.start_doomed_master().ended();
+    let (code, log) = yard.start_unready_master().ended();
     assert_ne!(code, 0);
     assert!(log.contains("another master") && log.contains(&pid), "{log}");
     let text = fs::read_to_string(yard.path("master.toml")).expect("the yard is ours");

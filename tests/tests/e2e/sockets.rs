@@ -34,7 +34,7 @@ fn what_is_no_socket_is_never_removed() {
     let mut yard = Yard::new(APP);
     for name in SOCKETS {
         yard.write(name, "dear");
-        let (code, log) = yard.start_doomed_master().ended();
+        let (code, log) = yard.start_unready_master().ended();
         assert_ne!(code, 0, "{log}");
         let told = format!("{} is there and is no socket", yard.path(name).display());
         assert!(log.contains(&told), "{log}");

@@ -1,0 +1,85 @@
+//! What brings a process to a failpoint.
+
+use failpoint::Act;
+
+/// What has to happen, beside launches of all kinds, for an act to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lure {
+    Launches,
+    RestartMaster,
+    RestartWorker,
+    /// A caller dies whose command ends with it.
+    LoseCaller,
+    /// Such a caller is asked to leave.
+    Interrupt,
+}
+
+impl Lure {
+    /// Returns what an act needs.
+    pub(crate) fn of(act: Act) -> Self {
+        match act {
+            Act::EpochCommit | Act::KeepSync | Act::KeepRename | Act::KeepFolder | Act::Follow => {
+                Self::RestartMaster
+            }
+            Act::Welcome | Act::Attached | Act::Hello | Act::Attach | Act::Control => {
+                Self::RestartWorker
+            }
+            Act::Stop | Act::StopRequest => Self::LoseCaller,
+            Act::Cancel => Self::Interrupt,
+            Act::BatchCommit
+            | Act::NoteCommit
+            | Act::Answer
+            | Act::Start
+            | Act::FinalAck
+            | Act::SealOrder
+            | Act::WorkerWrite
+            | Act::Reported
+            | Act::LogAppend
+            | Act::LogCredit
+            | Act::SealWrite
+            | Act::SealSync
+            | Act::SealRename
+            | Act::SealFolder
+            | Act::LogRetire
+            | Act::LogSealed
+            | Act::ClientWrite
+            | Act::Accepted
+            | Act::Ended
+            | Act::SpoolDirectory
+            | Act::SpecWrite
+            | Act::SpecRename
+            | Act::HandOver
+            | Act::Report
+            | Act::StreamOpen
+            | Act::StreamData
+            | Act::MasterWrite
+            | Act::CommandEnd
+            | Act::Forget
+            | Act::ForkSupervisor
+            | Act::Intent
+            | Act::ForkCommand
+            | Act::StartedWrite
+            | Act::StartedRename
+            | Act::TellStarted
+            | Act::Gate
+            | Act::OutputWrite
+            | Act::TellOutput
+            | Act::OutputSync
+            | Act::ExitSync
+            | Act::ExitRename
+            | Act::ExitFolder
+            | Act::TellExited
+            | Act::Launch
+            | Act::TakeAccepted
+            | Act::Print
+            | Act::TakeEnded
+            | Act::StatusRename => Self::Launches,
+        }
+    }
+
+    /// Says whether commands have to run for a while for it.
+    pub(crate) fn needs_long_commands(self, act: Act) -> bool {
+        matches!(self, Self::LoseCaller | Self::Interrupt)
+            || matches!(act, Act::Follow | Act::Control)
+    }
+}
