@@ -274,7 +274,8 @@ impl<'a> Judge<'a> {
             });
             match request {
                 None => self.find(Kind::Lost, format!("command {command} ran and is not known")),
-                Some(request) if witness.job != request.job => {
+                // One that was ended before it could say what it runs is judged by its end alone.
+                Some(request) if witness.job.is_some() && witness.job != request.job => {
                     let what = format!("command {command} of {} ran another job", request.name);
                     self.find(Kind::Wrong, what);
                 }

@@ -169,6 +169,16 @@ fn a_command_is_cancelled_only_for_a_caller_that_was_killed() {
 }
 
 #[test]
+fn a_command_that_ran_another_job_is_seen() {
+    let other = Launch::draw(1, 2).job;
+    let witness = |job| move |e: &mut Evidence| e.witnesses.get_mut(COMMAND).unwrap().job = job;
+    assert_eq!(doctored(witness(Some(other))), [Kind::Wrong]);
+    let mut evidence = lost(App::Kept);
+    witness(None)(&mut evidence);
+    assert_eq!(kinds(&evidence), [], "it was killed before it could say");
+}
+
+#[test]
 fn a_gap_in_a_log_is_seen() {
     assert_eq!(doctored(|e| e.commands[0].log.out = Came::Beginning), [Kind::Gap]);
     assert_eq!(doctored(|e| e.commands[0].log.err = Came::Other), [Kind::Gap]);
