@@ -17,8 +17,11 @@ impl World {
         self.machines.values_mut().for_each(Machine::heal);
         let poll = self.clients.poll(&mut self.rng, &self.engine);
         self.take(vec![poll]);
-        let repeated = self.clients.repeat_all(&self.database);
-        self.take(repeated);
+        // The first answer may be the wish for an environment, with which a launch comes again.
+        for _ in 0..2 {
+            let repeated = self.clients.repeat_all(&self.database);
+            self.take(repeated);
+        }
         for round in 0.. {
             if self.is_at_rest() {
                 break;
