@@ -41,6 +41,7 @@ fn a_master_stops_in_time_while_a_lookup_blocks() {
     let begun = Instant::now();
     let (code, log) = master.stop();
     assert_eq!(code, 0, "{log}");
-    assert!(begun.elapsed() < Duration::from_secs(2), "it took {:?}", begun.elapsed());
+    // The C library gives up after twice this time.
+    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
     drop(client);
 }
