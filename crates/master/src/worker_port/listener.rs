@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicI64;
 use config::Name;
 use engine::settings::Settings;
 use futures_util::FutureExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 use tracing::info;
 
@@ -18,6 +18,10 @@ use crate::core::Core;
 use crate::gate::{Gate, Share, Throttle};
 use crate::log::Shelf;
 use crate::tasks::Tasks;
+
+/// Connections that wait to be accepted: after a restart all workers come at once. The kernel drops
+/// who finds no place, and tries again a second later.
+const WAITING: u32 = 4_096;
 
 /// What every session needs.
 #[derive(Debug)]
@@ -32,6 +36,13 @@ pub struct ListenerParts {
     pub sessions: AtomicI64,
     /// Words about workers that say what they should not.
     pub misconduct: Throttle<Name>,
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 /// The worker port, bound.
@@ -50,7 +61,7 @@ impl Listener {
     /// # Errors
     /// When it is taken or not ours.
     pub async fn bind(address: SocketAddr, parts: ListenerParts, share: Share) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+        let socket = listen(address)?;
         Ok(Self {
             socket,
             parts: Arc::new(parts),
@@ -96,5 +107,23 @@ impl Listener {
                 info!(%peer, others, "worker connection ended: {error:#}");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn hundreds_of_workers_find_a_place_to_wait() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        // Who finds no place is tried again by the kernel after a second.
+        let patience = Duration::from_millis(900);
+        let connect = |_| std::net::TcpStream::connect_timeout(&address, patience).unwrap();
+        let waiting: Vec<_> = (0..400).map(connect).collect();
+        assert_eq!(waiting.len(), 400);
     }
 }
