@@ -19,6 +19,11 @@ pub enum State {
     Doubtful { stop: Option<StopOrder> },
     /// The outcome is committed; the log may still be coming.
     Ended { outcome: Outcome, log_bytes: u64 },
+    /// Nobody waits for its end any more, and for readers its log ends where it is. It may still
+    /// run, so its worker has to answer for it before its place is free.
+    GivenUp,
+    /// Its end is known, and nobody waits for the rest of its log any more.
+    LogGivenUp { outcome: Outcome },
     /// Outcome and log are safe; the worker may forget it.
     Sealed { outcome: Outcome },
 }
@@ -28,10 +33,14 @@ impl State {
     pub fn stop(&self) -> Option<StopOrder> {
         match self {
             Self::Assigned { stop } | Self::Running { stop } | Self::Doubtful { stop } => *stop,
-            Self::Ended { .. } | Self::Sealed { .. } => None,
+            Self::Ended { .. } | Self::GivenUp | Self::LogGivenUp { .. } | Self::Sealed { .. } => {
+                None
+            }
         }
     }
 }
+
+const GIVEN_UP: Outcome = Outcome::Lost(LostReason::GivenUp);
 
 /// The master's half of one command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +59,8 @@ pub enum Input<'a> {
     Reported(&'a View),
     /// Somebody wants it ended.
     Stop(StopOrder),
+    /// Somebody no longer waits for its worker.
+    GiveUp,
     /// The log is complete, synced and its index committed.
     LogSealed,
 }
@@ -63,8 +74,10 @@ pub enum Output {
     Began,
     /// The outcome is now known, once and for all.
     Ended(Outcome),
-    /// The rest of the log went with the worker's spool: it ends where it is.
+    /// The rest of the log is gone from the worker's spool: it ends where it is.
     LogCut,
+    /// The worker answered for a command that was given up: nothing of it runs there.
+    Accounted,
 }
 
 impl Command {
@@ -77,7 +90,10 @@ impl Command {
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.state {
             State::Assigned { .. } | State::Running { .. } | State::Doubtful { .. } => None,
-            State::Ended { outcome, .. } | State::Sealed { outcome } => Some(outcome),
+            State::Ended { outcome, .. }
+            | State::LogGivenUp { outcome }
+            | State::Sealed { outcome } => Some(outcome),
+            State::GivenUp => Some(&GIVEN_UP),
         }
     }
 
@@ -88,6 +104,11 @@ impl Command {
         }
     }
 
+    /// Says whether it was given up and may run still.
+    pub fn is_unaccounted(&self) -> bool {
+        matches!(self.state, State::GivenUp)
+    }
+
     /// Takes an event and says what follows. `link` is the worker's current connection.
     pub fn handle(&mut self, input: Input<'_>, link: Option<Stamp>) -> Vec<Output> {
         match input {
@@ -95,6 +116,7 @@ impl Command {
             Input::Attached { view: Some(view), .. } => self.attached(view, link),
             Input::Reported(view) => self.reported(view, link),
             Input::Stop(order) => self.stop(order, link),
+            Input::GiveUp => self.give_up(link),
             Input::LogSealed => self.sealed(link),
         }
     }
@@ -140,12 +162,33 @@ impl Command {
             State::Doubtful { .. } => self.end(Outcome::Lost(LostReason::Restored), 0),
             // Only `FinalAck` lets a worker forget, and there was none: its spool is gone. Waiting
             // for bytes that nobody has would never end.
-            State::Ended { outcome, log_bytes: 1.. } => {
-                self.state = State::Ended { outcome: outcome.clone(), log_bytes: 0 };
-                vec![Output::LogCut]
-            }
+            State::Ended { log_bytes: 1.., .. } => self.cut(0),
+            State::GivenUp | State::LogGivenUp { .. } => self.account(0),
             State::Ended { .. } | State::Sealed { .. } => Vec::new(),
         }
+    }
+
+    /// The log will not get longer than this, or than it is.
+    fn cut(&mut self, left: u64) -> Vec<Output> {
+        match &mut self.state {
+            State::Ended { log_bytes, .. } => {
+                *log_bytes = left;
+                vec![Output::LogCut]
+            }
+            State::Assigned { .. }
+            | State::Running { .. }
+            | State::Doubtful { .. }
+            | State::GivenUp
+            | State::LogGivenUp { .. }
+            | State::Sealed { .. } => Vec::new(),
+        }
+    }
+
+    /// The worker answered for a command that was given up.
+    fn account(&mut self, log_bytes: u64) -> Vec<Output> {
+        let Some(outcome) = self.outcome().cloned() else { return Vec::new() };
+        self.state = State::Ended { outcome, log_bytes };
+        vec![Output::Accounted]
     }
 
     fn attached(&mut self, view: &View, link: Option<Stamp>) -> Vec<Output> {
@@ -174,12 +217,25 @@ impl Command {
             (State::Doubtful { .. }, View::Ended { log_bytes, .. }) => {
                 self.end(Outcome::Lost(LostReason::Restored), *log_bytes)
             }
+            // The worker found that a part of what it once had is gone.
+            (State::Ended { log_bytes, .. }, View::Ended { log_bytes: left, .. })
+                if left < log_bytes =>
+            {
+                self.cut(*left)
+            }
             (State::Running { .. }, View::Running) | (State::Ended { .. }, View::Ended { .. }) => {
                 Vec::new()
             }
             // It was given up and runs after all: it must not go on.
-            (State::Ended { .. } | State::Sealed { .. }, View::Running) => {
-                self.send_stop(StopOrder::KILL, link)
+            (
+                State::Ended { .. }
+                | State::GivenUp
+                | State::LogGivenUp { .. }
+                | State::Sealed { .. },
+                View::Running,
+            ) => self.send_stop(StopOrder::KILL, link),
+            (State::GivenUp | State::LogGivenUp { .. }, View::Ended { log_bytes, .. }) => {
+                self.account(*log_bytes)
             }
             (State::Sealed { .. }, View::Ended { .. }) => self.final_ack(link),
         }
@@ -191,7 +247,26 @@ impl Command {
                 *stop = Some(order);
                 self.send_stop(order, link)
             }
-            State::Ended { .. } | State::Sealed { .. } => Vec::new(),
+            State::Ended { .. }
+            | State::GivenUp
+            | State::LogGivenUp { .. }
+            | State::Sealed { .. } => Vec::new(),
+        }
+    }
+
+    fn give_up(&mut self, link: Option<Stamp>) -> Vec<Output> {
+        match &self.state {
+            State::Assigned { .. } | State::Running { .. } | State::Doubtful { .. } => {
+                self.state = State::GivenUp;
+                let mut outputs = vec![Output::Ended(GIVEN_UP)];
+                outputs.extend(self.send_stop(StopOrder::KILL, link));
+                outputs
+            }
+            State::Ended { outcome, .. } => {
+                self.state = State::LogGivenUp { outcome: outcome.clone() };
+                Vec::new()
+            }
+            State::GivenUp | State::LogGivenUp { .. } | State::Sealed { .. } => Vec::new(),
         }
     }
 
@@ -200,6 +275,11 @@ impl Command {
             State::Ended { outcome, .. } => {
                 self.state = State::Sealed { outcome: outcome.clone() };
                 self.final_ack(link)
+            }
+            State::GivenUp | State::LogGivenUp { .. } => {
+                let mut outputs = self.account(0);
+                outputs.extend(self.sealed(link));
+                outputs
             }
             State::Assigned { .. }
             | State::Running { .. }

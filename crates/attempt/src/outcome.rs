@@ -33,16 +33,19 @@ pub enum LostReason {
     Forgotten,
     /// The database was restored from a backup, and what it knew of the command was outdated.
     Restored,
+    /// Nobody waits any longer for the worker to come back and say.
+    GivenUp,
 }
 
 impl LostReason {
     /// Every reason with its stable word.
-    pub const WORDS: [(Self, &'static str); 5] = [
+    pub const WORDS: [(Self, &'static str); 6] = [
         (Self::Supervisor, "supervisor"),
         (Self::Reboot, "reboot"),
         (Self::Spool, "spool"),
         (Self::Forgotten, "forgotten"),
         (Self::Restored, "restored"),
+        (Self::GivenUp, "given_up"),
     ];
 
     /// Returns the stable word, as stored and shown.
@@ -53,6 +56,7 @@ impl LostReason {
             Self::Spool => "spool",
             Self::Forgotten => "forgotten",
             Self::Restored => "restored",
+            Self::GivenUp => "given_up",
         }
     }
 

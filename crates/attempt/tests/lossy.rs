@@ -80,7 +80,8 @@ impl World {
     fn step(&mut self) {
         match self.rng.below(100) {
             0..8 => self.assign(),
-            8..12 => self.stop_one(),
+            8..11 => self.stop_one(),
+            11 => self.give_up_one(),
             12..30 => self.deliver_to_worker(),
             30..48 => self.deliver_to_master(),
             48..64 => self.supervise_one(),
@@ -130,6 +131,15 @@ impl World {
         }
     }
 
+    fn give_up_one(&mut self) {
+        let living: Vec<_> = self.live.keys().copied().collect();
+        if let Some(id) = self.rng.pick(&living).copied()
+            && self.rng.permille(100)
+        {
+            self.drive(id, Input::GiveUp);
+        }
+    }
+
     fn drive(&mut self, id: CommandId, input: Input<'_>) {
         let Some(mut command) = self.live.get(&id).cloned() else { return };
         let outputs = command.handle(input, self.link);
@@ -156,7 +166,7 @@ impl World {
             match output {
                 Output::Send(message) => self.to_worker.push(message),
                 Output::Began => {}
-                Output::Ended(_) | Output::LogCut => self.ask_seal(id),
+                Output::Ended(_) | Output::LogCut | Output::Accounted => self.ask_seal(id),
             }
         }
         if matches!(self.live[&id].state, State::Sealed { .. }) {
@@ -367,7 +377,13 @@ impl World {
         {
             self.check_truth(id, outcome);
         }
-        if matches!(new.state, State::Sealed { .. }) && !matches!(old.state, State::Ended { .. }) {
+        if old.is_unaccounted() && !new.is_unaccounted() {
+            let runs = self.host.spool.get(&id).is_some_and(|entry| entry.is_supervised);
+            assert!(!runs, "{id} runs, and nobody holds its place");
+        }
+        let had_end =
+            matches!(old.state, State::Ended { .. } | State::GivenUp | State::LogGivenUp { .. });
+        if matches!(new.state, State::Sealed { .. }) && !had_end {
             let said = self.host.spool.get(&id).map_or(0, |entry| entry.log_bytes);
             assert_eq!(said, 0, "{id} was sealed before its end, and it has a log");
         }
@@ -393,7 +409,13 @@ impl World {
     fn check_deleted(&mut self) {
         for (id, log_bytes) in std::mem::take(&mut self.host.deleted) {
             let outcome = self.disk.get(&id).and_then(Command::outcome);
-            if !matches!(outcome, Some(Outcome::Lost(_))) {
+            // What a worker says of a lost command may be less than there was; one that was given
+            // up and came back is told whole.
+            let is_whole = match outcome {
+                Some(Outcome::Lost(reason)) => *reason == LostReason::GivenUp,
+                Some(_) | None => true,
+            };
+            if is_whole {
                 let safe = self.logs.get(&id).copied().unwrap_or(0);
                 assert!(safe >= log_bytes, "{safe} of {log_bytes} bytes of {id} were kept");
             }
@@ -470,18 +492,24 @@ fn run(seed: u64) -> World {
 
 #[test]
 fn every_command_runs_at_most_once_and_comes_to_its_true_end() {
-    let (mut executed, mut ended, mut lost) = (0, 0, 0);
+    let (mut executed, mut ended, mut lost, mut given_up) = (0, 0, 0, 0);
     for seed in 0..SEEDS {
         let world = std::panic::catch_unwind(|| run(seed))
             .unwrap_or_else(|_| panic!("seed {seed} failed; the reason stands above"));
         executed += world.host.witness.executions.len();
         ended += world.disk.len();
-        let is_lost = |command: &&Command| matches!(command.outcome(), Some(Outcome::Lost(_)));
-        lost += world.disk.values().filter(is_lost).count();
+        for command in world.disk.values() {
+            match command.outcome() {
+                Some(Outcome::Lost(LostReason::GivenUp)) => given_up += 1,
+                Some(Outcome::Lost(_)) => lost += 1,
+                Some(_) | None => {}
+            }
+        }
     }
     // A run in which nothing happens, or in which everything is given up, proves nothing.
     assert!(executed > 10_000, "only {executed} commands were executed");
     assert!(lost * 4 < ended, "{lost} of {ended} commands were lost");
+    assert!(given_up > 1_000, "only {given_up} commands were given up");
 }
 
 #[test]

@@ -105,6 +105,7 @@ impl Engine {
         };
         let (worker, place, link) =
             (build.worker.clone(), attached.place.clone(), Some(attached.stamp));
+        let slot = build.slot;
         let part = build.steps.iter().map(|step| step.attempts).sum();
         let Some(build) = self.durable.edit_build(id) else { return false };
         let progress = &mut build.steps[step as usize];
@@ -121,6 +122,7 @@ impl Engine {
             part,
             attempt,
             worker,
+            slot,
             assigned_us: now.wall_us,
             began_us: None,
             ended_us: None,
@@ -134,10 +136,13 @@ impl Engine {
     pub(crate) fn drive(&mut self, now: Now, id: CommandId, input: Input<'_>) {
         let Some(command) = self.durable.commands.get(&id) else { return };
         let link = self.volatile.workers.get(&command.worker).map(|attached| attached.stamp);
-        let before = command.half.state.clone();
+        let before = command.half.clone();
         let Some(command) = self.durable.commands.edit(&id) else { return };
         let outputs = command.half.handle(input, link);
-        let was_stopped = before.stop().is_some();
+        let was_stopped = before.state.stop().is_some();
+        if before.is_unaccounted() && !command.half.is_unaccounted() {
+            self.durable.free_kept_place(id);
+        }
         for output in &outputs {
             if let Output::Ended(outcome) = output {
                 self.command_ended(now, id, outcome, was_stopped);
@@ -147,7 +152,7 @@ impl Engine {
     }
 
     /// Turns what the half wants into actions.
-    fn perform(&mut self, now: Now, id: CommandId, outputs: Vec<Output>) {
+    pub(crate) fn perform(&mut self, now: Now, id: CommandId, outputs: Vec<Output>) {
         for output in outputs {
             match output {
                 Output::Send(message) => self.send(id, message),
@@ -156,7 +161,7 @@ impl Engine {
                         command.began_us.get_or_insert(now.wall_us);
                     }
                 }
-                Output::Ended(_) | Output::LogCut => self.seal(id),
+                Output::Ended(_) | Output::LogCut | Output::Accounted => self.seal(id),
             }
         }
     }
@@ -167,7 +172,11 @@ impl Engine {
         let log_bytes = match command.half.state {
             State::Ended { log_bytes, .. } => log_bytes,
             State::Sealed { .. } => 0,
-            State::Assigned { .. } | State::Running { .. } | State::Doubtful { .. } => return,
+            State::Assigned { .. }
+            | State::Running { .. }
+            | State::Doubtful { .. }
+            | State::GivenUp
+            | State::LogGivenUp { .. } => return,
         };
         self.actions.push(Action::SealLog { command: id, log_bytes });
     }
@@ -245,7 +254,7 @@ impl Engine {
     }
 
     /// Leaves out every step that was not begun, those that always run among them.
-    fn skip_rest(&mut self, now: Now, id: BuildId, why: &str) {
+    pub(crate) fn skip_rest(&mut self, now: Now, id: BuildId, why: &str) {
         let Some(build) = self.durable.build(id) else { return };
         let waiting: Vec<u32> = (0u32..)
             .zip(&build.steps)
@@ -258,7 +267,14 @@ impl Engine {
         }
     }
 
-    fn set_step(&mut self, now: Now, id: BuildId, step: u32, state: StepState, detail: &str) {
+    pub(crate) fn set_step(
+        &mut self,
+        now: Now,
+        id: BuildId,
+        step: u32,
+        state: StepState,
+        detail: &str,
+    ) {
         let Some(build) = self.durable.edit_build(id) else { return };
         let progress = &mut build.steps[step as usize];
         progress.state = state;
@@ -280,9 +296,14 @@ impl Engine {
     }
 
     fn finish(&mut self, now: Now, id: BuildId) {
-        let Some(build) = self.durable.build(id) else { return };
-        let request = build.request;
-        let verdict = verdict(build);
+        if let Some(verdict) = self.durable.build(id).map(verdict) {
+            self.conclude(now, id, verdict);
+        }
+    }
+
+    /// Ends a build and its request.
+    pub(crate) fn conclude(&mut self, now: Now, id: BuildId, verdict: Verdict) {
+        let Some(request) = self.durable.build(id).map(|build| build.request) else { return };
         self.durable.end_build(id, verdict.result, now.wall_us);
         let done = RequestState::Done {
             result: verdict.result,
@@ -313,10 +334,10 @@ fn next(build: &Build) -> Option<Next> {
 }
 
 /// The end of a build.
-struct Verdict {
-    result: BuildResult,
-    reason: String,
-    exit_code: u8,
+pub(crate) struct Verdict {
+    pub(crate) result: BuildResult,
+    pub(crate) reason: String,
+    pub(crate) exit_code: u8,
 }
 
 /// Adds up the steps of a build that is over.

@@ -8,6 +8,7 @@ use crate::id::{ChangeId, RequestId, RequestName};
 use crate::row::Write;
 use crate::step::Program;
 use crate::variable::Pattern;
+use crate::volatile::Absence;
 
 /// The consequence of one event. The writes are committed before any action is performed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -86,6 +87,16 @@ pub enum Answer {
     /// The polled heads and changes are committed.
     Polled,
     Stopped(Stopped),
+    /// These have ended.
+    GivenUp(Vec<GivenUp>),
+}
+
+/// A request that was ended without its worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    pub request: RequestName,
+    /// What may still run there, and keeps its place there until the worker has answered.
+    pub remains_on: Option<Name>,
 }
 
 /// A submission is durable.
@@ -98,12 +109,14 @@ pub struct Accepted {
 }
 
 /// Where a request was when it was stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stopped {
     /// It left the queue.
     Waiting,
     /// Its command was told to end.
     Running,
+    /// Its command is told to end once its worker is back.
+    Away { worker: Name, since: Absence },
     /// It runs, and only one that waits was meant.
     Spared,
     /// It had ended before.

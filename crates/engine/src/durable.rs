@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use attempt::CommandId;
 use config::Name;
 
 use crate::id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
@@ -41,7 +42,20 @@ pub struct Durable {
     pub(crate) commands: Table<Command>,
     queues: BTreeMap<Name, Line>,
     names: BTreeMap<RequestName, RequestId>,
-    slots: BTreeMap<Name, BTreeMap<u32, BuildId>>,
+    slots: Slots,
+}
+
+/// The places of each worker that are taken, and by which builds. One that has ended has its
+/// place still while a command of it was given up and may run.
+type Slots = BTreeMap<Name, BTreeMap<u32, BuildId>>;
+
+fn free(slots: &mut Slots, worker: &Name, slot: u32) {
+    if let Some(taken) = slots.get_mut(worker) {
+        taken.remove(&slot);
+        if taken.is_empty() {
+            slots.remove(worker);
+        }
+    }
 }
 
 impl Durable {
@@ -64,6 +78,10 @@ impl Durable {
         }
         durable.requests = Table::restore(rows.requests);
         durable.builds = Table::restore(rows.builds);
+        let commands: Vec<_> = durable.commands.iter().map(Command::id).collect();
+        for command in commands {
+            durable.keep_place(command);
+        }
         durable
     }
 
@@ -241,12 +259,24 @@ impl Durable {
     pub(crate) fn end_build(&mut self, id: BuildId, result: crate::BuildResult, ended_us: i64) {
         let Some(build) = self.builds.edit(&id) else { return };
         build.end = Some((result, ended_us));
-        if let Some(slots) = self.slots.get_mut(&build.worker) {
-            slots.remove(&build.slot);
-            if slots.is_empty() {
-                self.slots.remove(&build.worker);
-            }
+        free(&mut self.slots, &build.worker, build.slot);
+    }
+
+    /// Lets a command that may still run keep the place of its build, which has ended. Says
+    /// whether it does.
+    pub(crate) fn keep_place(&mut self, id: CommandId) -> bool {
+        let Some(command) = self.commands.get(&id) else { return false };
+        if command.half.is_unaccounted() {
+            let slots = self.slots.entry(command.worker.clone()).or_default();
+            slots.insert(command.slot, command.build);
         }
+        command.half.is_unaccounted()
+    }
+
+    /// Frees the place that a command has kept: nothing of it runs any more.
+    pub(crate) fn free_kept_place(&mut self, id: CommandId) {
+        let Some(command) = self.commands.get(&id) else { return };
+        free(&mut self.slots, &command.worker, command.slot);
     }
 
     /// Notes that something needs the change.

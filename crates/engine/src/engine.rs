@@ -42,13 +42,16 @@ impl Engine {
             Event::WorkerReadiness { worker, stamp, readiness } => {
                 self.worker_readiness(&worker, stamp, readiness);
             }
-            Event::WorkerLost { worker, stamp } => self.worker_lost(&worker, stamp),
+            Event::WorkerLost { worker, stamp } => self.worker_lost(now, &worker, stamp),
             Event::Reported { worker, stamp, report } => {
                 self.reported(now, &worker, stamp, &report);
             }
             Event::LogSealed { command } => self.log_sealed(now, command),
             Event::StopWanted { ticket, request, reason, order, scope } => {
                 self.stop_wanted(now, ticket, request, reason, order, scope);
+            }
+            Event::GiveUpWanted { ticket, abandoned, reason } => {
+                self.give_up_wanted(now, ticket, &abandoned, &reason);
             }
             Event::FollowerCame { request } => self.follower_came(request),
             Event::FollowerLeft { request, departure } => {

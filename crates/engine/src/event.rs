@@ -54,6 +54,8 @@ pub enum Event {
         order: StopOrder,
         scope: StopScope,
     },
+    /// Somebody no longer waits for a worker.
+    GiveUpWanted { ticket: Ticket, abandoned: Abandoned, reason: String },
     /// A client follows a request.
     FollowerCame { request: RequestId },
     /// A client that followed a request is gone.
@@ -75,6 +77,15 @@ pub enum StopScope {
     Anywhere,
     /// Only one that still waits; one that runs is left alone.
     Queue,
+}
+
+/// What is given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Abandoned {
+    /// One request, wherever it is.
+    Request(RequestId),
+    /// Everything a worker holds.
+    Worker(Name),
 }
 
 /// How sure it is that a client does not come back.

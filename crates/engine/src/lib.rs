@@ -22,6 +22,7 @@ mod durable;
 mod engine;
 mod event;
 mod follow;
+mod give_up;
 mod id;
 mod intake;
 mod line;
@@ -45,13 +46,13 @@ mod workers;
 
 pub use backup::{GAP, Unfinished, after_backup};
 pub use decision::{
-    Accepted, Action, Answer, Decision, Directive, Fate, Refusal, StartOrder, Stopped,
+    Accepted, Action, Answer, Decision, Directive, Fate, GivenUp, Refusal, StartOrder, Stopped,
 };
 pub use durable::{Durable, Identity};
 pub use engine::Engine;
 pub use event::{
-    Departure, Event, LaunchOffer, LaunchWait, NewChange, Offer, PolledChange, Readiness,
-    StopScope, Submission, Ticket,
+    Abandoned, Departure, Event, LaunchOffer, LaunchWait, NewChange, Offer, PolledChange,
+    Readiness, StopScope, Submission, Ticket,
 };
 pub use id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
 pub use intake::repeat;
@@ -59,4 +60,5 @@ pub use plan::Plan;
 pub use result::BuildResult;
 pub use row::{Rows, Write};
 pub use time::Now;
+pub use volatile::Absence;
 pub use why::{Blocker, Standing};

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use attempt::CommandId;
+use attempt::master::State;
+
 use crate::decision::Action;
 use crate::durable::{Durable, Identity};
 use crate::engine::Engine;
@@ -25,7 +28,7 @@ impl Engine {
             settings,
             identity,
             durable,
-            volatile: Volatile::default(),
+            volatile: Volatile::starting(now),
             actions: Vec::new(),
         };
         engine.rearm(now);
@@ -63,6 +66,17 @@ impl Engine {
         let commands: Vec<_> = self.durable.commands().map(|command| command.id()).collect();
         for command in commands {
             self.seal(command);
+            self.write_off(command);
+        }
+    }
+
+    /// A worker that the configuration no longer has cannot come back: what was given up there
+    /// is sealed as it is.
+    fn write_off(&mut self, id: CommandId) {
+        let Some(command) = self.durable.commands.get(&id) else { return };
+        let is_open = matches!(command.half.state, State::GivenUp | State::LogGivenUp { .. });
+        if is_open && !self.settings.knows_worker(&command.worker) {
+            self.actions.push(Action::SealLog { command: id, log_bytes: 0 });
         }
     }
 }

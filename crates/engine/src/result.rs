@@ -180,7 +180,8 @@ pub fn of_outcome(outcome: &Outcome) -> BuildResult {
             | LostReason::Reboot
             | LostReason::Spool
             | LostReason::Forgotten
-            | LostReason::Restored,
+            | LostReason::Restored
+            | LostReason::GivenUp,
         ) => BuildResult::Exception,
     }
 }
@@ -204,6 +205,7 @@ pub(crate) fn sentence(step: &Name, outcome: &Outcome) -> String {
                 LostReason::Restored => {
                     "the database was restored from a backup made before its end"
                 }
+                LostReason::GivenUp => "its worker was given up",
             };
             format!("was lost: {why}")
         }

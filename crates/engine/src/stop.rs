@@ -58,8 +58,16 @@ impl Engine {
             }
             Some(RequestState::Running { build }) => {
                 self.stop_build(now, build, reason, order);
-                Stopped::Running
+                self.stopped(build)
             }
+        }
+    }
+
+    fn stopped(&self, id: BuildId) -> Stopped {
+        let Some(build) = self.durable.build(id) else { return Stopped::Running };
+        match self.volatile.absence(&build.worker) {
+            Some(since) => Stopped::Away { worker: build.worker.clone(), since },
+            None => Stopped::Running,
         }
     }
 

@@ -8,6 +8,7 @@ use config::Name;
 use crate::audience::Audience;
 use crate::event::Readiness;
 use crate::id::RequestId;
+use crate::time::Now;
 
 /// Something that happens by itself when its time comes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,10 +35,22 @@ pub(crate) struct Attached {
     pub(crate) told_left: Option<u32>,
 }
 
+/// Since when a worker has no connection, in µs since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// Its connection ended then.
+    Since(i64),
+    /// It has not come since the master's start then; how long it was away before is not known.
+    SinceStart(i64),
+}
+
 /// Everything that does not survive a restart.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Volatile {
+    started_us: i64,
     pub(crate) workers: BTreeMap<Name, Attached>,
+    /// When the connections of those ended that were here.
+    left_us: BTreeMap<Name, i64>,
     pub(crate) followers: BTreeMap<RequestId, u32>,
     pub(crate) audience: Audience,
     due: BTreeMap<Deadline, i64>,
@@ -45,6 +58,33 @@ pub(crate) struct Volatile {
 }
 
 impl Volatile {
+    /// Makes that of a master which starts now.
+    pub(crate) fn starting(now: Now) -> Self {
+        Self { started_us: now.wall_us, ..Self::default() }
+    }
+
+    /// Takes a worker's connection as its present one.
+    pub(crate) fn come(&mut self, worker: &Name, attached: Attached) {
+        self.left_us.remove(worker);
+        self.workers.insert(worker.clone(), attached);
+    }
+
+    /// Notes that a worker has no connection any more.
+    pub(crate) fn leave(&mut self, now: Now, worker: &Name) {
+        if self.workers.remove(worker).is_some() {
+            self.left_us.insert(worker.clone(), now.wall_us);
+        }
+    }
+
+    /// Returns since when a worker is away, or `None` where it is attached.
+    pub(crate) fn absence(&self, worker: &Name) -> Option<Absence> {
+        if self.workers.contains_key(worker) {
+            return None;
+        }
+        let left_us = self.left_us.get(worker).copied();
+        Some(left_us.map_or(Absence::SinceStart(self.started_us), Absence::Since))
+    }
+
     /// Sets a deadline, replacing an earlier one for the same thing.
     pub(crate) fn arm(&mut self, deadline: Deadline, boot_us: i64) {
         self.disarm(&deadline);

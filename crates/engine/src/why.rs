@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::event::Readiness;
 use crate::id::{BuildId, RequestId, RequestName};
 use crate::row::{RequestState, StepState};
+use crate::volatile::Absence;
 
 /// Where a living request is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,10 @@ pub enum Standing {
     Running {
         build: BuildId,
         worker: Name,
-        worker_is_attached: bool,
+        /// Since when its worker is away; `None` where it is attached.
+        away: Option<Absence>,
+        /// Somebody wants it ended.
+        is_stopped: bool,
         /// The step that runs, if one does.
         step: Option<Name>,
     },
@@ -34,7 +38,13 @@ pub enum Blocker {
     /// A worker finishes what it has and takes no other build.
     WorkerDraining { worker: Name, left: u32 },
     /// Every place of a worker is taken.
-    WorkerFull { worker: Name, places: u32, by: Vec<RequestName> },
+    WorkerFull {
+        worker: Name,
+        places: u32,
+        by: Vec<RequestName>,
+        /// Places kept by commands that were given up and that the worker is now ending.
+        kept: u32,
+    },
     /// Others are served before.
     Behind { ahead: u32 },
 }
@@ -67,7 +77,8 @@ impl Engine {
         Some(Standing::Running {
             build: id,
             worker: build.worker.clone(),
-            worker_is_attached: self.volatile.workers.contains_key(&build.worker),
+            away: self.volatile.absence(&build.worker),
+            is_stopped: build.stop_reason.is_some(),
             step: step.map(|(step, _)| step.name.clone()),
         })
     }
@@ -99,10 +110,20 @@ impl Engine {
                 let left = u32::try_from(by.len()).unwrap_or(u32::MAX);
                 Blocker::WorkerDraining { worker, left }
             }
-            Some(Readiness::Ready) | None => {
-                Blocker::WorkerFull { worker, places: self.capacity(name), by }
-            }
+            Some(Readiness::Ready) | None => Blocker::WorkerFull {
+                worker,
+                places: self.capacity(name),
+                by,
+                kept: self.kept_places(name),
+            },
         }
+    }
+
+    /// Returns how many places of a worker belong to commands that were given up.
+    pub fn kept_places(&self, worker: &Name) -> u32 {
+        let commands = self.durable.commands();
+        let kept = commands.filter(|row| row.worker == *worker && row.half.is_unaccounted());
+        u32::try_from(kept.count()).unwrap_or(u32::MAX)
     }
 
     fn occupants(&self, worker: &Name) -> Vec<RequestName> {

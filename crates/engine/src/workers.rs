@@ -19,7 +19,7 @@ impl Engine {
         reported: &[ToMaster],
     ) {
         let (stamp, place) = (attached.stamp, attached.place.clone());
-        self.volatile.workers.insert(worker.clone(), attached);
+        self.volatile.come(worker, attached);
         for id in self.commands_of(worker) {
             let view = reported.iter().find(|report| report.command == id).map(|r| &r.view);
             self.drive(now, id, Input::Attached { place: &place, view });
@@ -30,9 +30,9 @@ impl Engine {
         self.resume_builds(now, worker);
     }
 
-    pub(crate) fn worker_lost(&mut self, worker: &Name, stamp: Stamp) {
+    pub(crate) fn worker_lost(&mut self, now: Now, worker: &Name, stamp: Stamp) {
         if self.is_current(worker, stamp) {
-            self.volatile.workers.remove(worker);
+            self.volatile.leave(now, worker);
         }
     }
 
@@ -86,7 +86,7 @@ impl Engine {
         self.volatile.workers.get(worker).is_some_and(|attached| attached.stamp == stamp)
     }
 
-    fn commands_of(&self, worker: &Name) -> Vec<CommandId> {
+    pub(crate) fn commands_of(&self, worker: &Name) -> Vec<CommandId> {
         let commands = self.durable.commands().filter(|command| command.worker == *worker);
         commands.map(|command| command.id()).collect()
     }

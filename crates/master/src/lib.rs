@@ -20,5 +20,6 @@ pub mod settings;
 pub mod status;
 pub mod store;
 pub mod tasks;
+mod utc;
 pub mod wire;
 pub mod worker_port;

@@ -47,6 +47,8 @@ kinds! {
     CANCELLED = 68, "cancelled";
     LEAVE = 69, "leave";
     ENV_WANTED = 70, "env_wanted";
+    GIVE_UP = 71, "give_up";
+    GIVEN_UP = 72, "given_up";
 
     BUILDS_WANTED = 80, "builds_wanted";
     BUILDS = 81, "builds";

@@ -14,6 +14,7 @@ mod failpoints;
 mod flood;
 mod full_disk;
 mod git_poll;
+mod giving_up;
 mod hangup;
 mod installed;
 mod launch;

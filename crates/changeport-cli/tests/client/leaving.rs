@@ -14,7 +14,7 @@ fn cancel_of(signal: i32) -> Cancel {
 }
 
 fn cancelled(call: &mut Call, stage: Stage) {
-    call.send(&Cancelled { request: "hello#1".to_owned(), stage });
+    call.send(&Cancelled { request: "hello#1".to_owned(), stage, detail: String::new() });
 }
 
 #[test]

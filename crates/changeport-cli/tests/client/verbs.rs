@@ -197,7 +197,7 @@ fn stop_asks_for_the_end_and_tells_what_it_meant() {
     let cancel: Cancel = call.receive();
     let expected = ("hello#1", "enough", 0);
     assert_eq!((cancel.request.as_str(), cancel.reason.as_str(), cancel.signal), expected);
-    call.send(&Cancelled { request: cancel.request, stage: Stage::Running });
+    call.send(&Cancelled { request: cancel.request, stage: Stage::Running, detail: String::new() });
     assert_eq!(client.finish().out(), "hello#1 was told to end\n");
 }
 

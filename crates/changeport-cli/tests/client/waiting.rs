@@ -53,7 +53,11 @@ fn a_caller_out_of_patience_leaves_the_queue() {
     assert_eq!(launch.wait, Wait::Follow);
     call.progress(Stage::Queued, 2, "busy");
     assert!(call.receive::<Cancel>().only_queued);
-    call.send(&Cancelled { request: "hello#1".to_owned(), stage: Stage::Queued });
+    call.send(&Cancelled {
+        request: "hello#1".to_owned(),
+        stage: Stage::Queued,
+        detail: String::new(),
+    });
     let finished = client.finish();
     assert_eq!(finished.code(), Some(75));
     let last = "hello: left the queue: it did not start within 200ms; \
@@ -68,7 +72,11 @@ fn a_caller_out_of_patience_follows_what_has_just_started() {
     let (mut call, _) = yard.accept_launch();
     call.progress(Stage::Queued, 1, "busy");
     assert!(call.receive::<Cancel>().only_queued);
-    call.send(&Cancelled { request: "hello#1".to_owned(), stage: Stage::Running });
+    call.send(&Cancelled {
+        request: "hello#1".to_owned(),
+        stage: Stage::Running,
+        detail: String::new(),
+    });
     call.progress(Stage::Running, 0, "on w1");
     call.ended(4);
     assert_eq!(client.finish().code(), Some(4));

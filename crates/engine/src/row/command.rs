@@ -19,6 +19,8 @@ pub struct Command {
     /// 1 for the first attempt at the step.
     pub attempt: u32,
     pub worker: Name,
+    /// Its build's place on the worker.
+    pub slot: u32,
     pub assigned_us: i64,
     pub began_us: Option<i64>,
     pub ended_us: Option<i64>,

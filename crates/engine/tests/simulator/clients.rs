@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::row::{RequestState, SubmissionKey, User};
 use engine::variable::{Offered, Pattern};
 use engine::{
-    Accepted, Answer, BuildResult, Engine, Event, LaunchOffer, LaunchWait, NewChange, Offer,
-    PolledChange, RequestId, RequestName, StopScope, Stopped, Submission, Ticket, repeat,
+    Abandoned, Accepted, Answer, BuildResult, Engine, Event, LaunchOffer, LaunchWait, NewChange,
+    Offer, PolledChange, RequestId, RequestName, StopScope, Stopped, Submission, Ticket, repeat,
 };
 
 use crate::database::Database;
@@ -23,6 +23,7 @@ enum Asked {
     Submission(Box<Submission>),
     Poll(BTreeMap<String, String>),
     Stop(RequestId),
+    GiveUp(Abandoned),
 }
 
 /// All of them.
@@ -160,6 +161,12 @@ impl Clients {
         Event::StopWanted { ticket, request, reason: "stopped by hand".to_owned(), order, scope }
     }
 
+    /// Somebody does not wait any longer.
+    pub(crate) fn give_up(&mut self, abandoned: Abandoned) -> Event {
+        let ticket = self.ticket(Asked::GiveUp(abandoned.clone()));
+        Event::GiveUpWanted { ticket, abandoned, reason: "given up by hand".to_owned() }
+    }
+
     /// The answer of a master, after its commit.
     pub(crate) fn answered(&mut self, ticket: Ticket, answer: &Answer, database: &Database) {
         let Some(asked) = self.asked.remove(&ticket) else { return };
@@ -201,17 +208,20 @@ impl Clients {
                     (Stopped::Waiting, RequestState::Done { result, .. }) => {
                         *result == BuildResult::Cancelled
                     }
-                    (Stopped::Running, RequestState::Running { build }) => {
+                    (Stopped::Running | Stopped::Away { .. }, RequestState::Running { build }) => {
                         database.builds[build].stop_reason.is_some()
                     }
                     (Stopped::Spared, RequestState::Running { .. }) => true,
                     (
-                        Stopped::Running | Stopped::Spared | Stopped::Done,
+                        Stopped::Running | Stopped::Away { .. } | Stopped::Spared | Stopped::Done,
                         RequestState::Done { .. },
                     ) => true,
                     (_, _) => false,
                 };
                 assert!(is_true, "{stopped:?}, but it is {state:?}");
+            }
+            (Asked::GiveUp(abandoned), Answer::GivenUp(_)) => {
+                check_given_up(&abandoned, database);
             }
             (asked, answer) => panic!("{answer:?} is no answer to {asked:?}"),
         }
@@ -285,6 +295,20 @@ impl Clients {
         }
         assert_eq!(polled.len(), commits, "a change for each commit");
     }
+}
+
+/// What was given up is over.
+fn check_given_up(abandoned: &Abandoned, database: &Database) {
+    let is_over = match abandoned {
+        Abandoned::Request(id) => {
+            matches!(database.requests[id].state, RequestState::Done { .. })
+        }
+        Abandoned::Worker(worker) => {
+            let mut builds = database.builds.values().filter(|build| build.worker == *worker);
+            builds.all(|build| build.end.is_some())
+        }
+    };
+    assert!(is_over, "{abandoned:?} was given up and goes on");
 }
 
 fn known<'a>(submission: &Submission, database: &'a Database) -> Option<&'a SubmissionKey> {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use attempt::master::State;
-use attempt::{CommandId, Outcome};
+use attempt::{CommandId, LostReason, Outcome};
 use engine::row::{
     Build, Change, Command, Counter, Pending, Request, RequestState, Rows, SourceHeads,
     StepProgress, StepState, SubmissionKey,
@@ -28,6 +28,8 @@ pub(crate) struct Database {
     alive: Alive,
     names: BTreeMap<RequestName, RequestId>,
     slots: BTreeMap<(String, u32), BuildId>,
+    /// Places of builds that ended, kept by commands that may still run.
+    kept: BTreeMap<(String, u32), CommandId>,
     waiting: BTreeMap<String, BTreeMap<RequestId, i32>>,
     build_of: BTreeMap<RequestId, BuildId>,
     commands_of: BTreeMap<(BuildId, u32), Vec<CommandId>>,
@@ -61,11 +63,21 @@ impl Database {
     /// Stores a transaction, each row held against history.
     pub(crate) fn commit(&mut self, writes: Vec<Write>, hosts: &[&Host]) {
         let mut ended = Vec::new();
+        let mut begun = Vec::new();
         for write in writes {
+            if let Write::Build(row) = &write
+                && row.end.is_none()
+            {
+                begun.push((row.worker.to_string(), row.slot));
+            }
             if let Write::Request(Request { id, state: RequestState::Done { .. }, .. }) = &write {
                 ended.push(*id);
             }
             self.write(write, hosts);
+        }
+        for place in begun {
+            let keeper = self.kept.get(&place);
+            assert_eq!(keeper, None, "place {place:?} was given away while something runs there");
         }
         for request in ended {
             self.check_end(request);
@@ -169,16 +181,21 @@ impl Database {
     /// A request ends as its build did, or was cancelled before it had one.
     fn check_end(&self, id: RequestId) {
         let request = &self.requests[&id];
-        let RequestState::Done { result, .. } = request.state else {
+        let RequestState::Done { result, reason, .. } = &request.state else {
             panic!("{} ended and did not", request.name);
         };
+        let result = *result;
         match self.build_of.get(&id) {
             Some(build) => {
                 let end = self.builds[build].end.map(|(result, _)| result);
                 assert_eq!(end, Some(result), "the build of {}", request.name);
                 let was_stopped = self.builds[build].stop_reason.is_some();
                 let is_cancelled = result == BuildResult::Cancelled;
-                assert_eq!(is_cancelled, was_stopped, "{} ended as {result}", request.name);
+                if reason.contains("given up") {
+                    assert_eq!(result, BuildResult::Exception, "{} was given up", request.name);
+                } else {
+                    assert_eq!(is_cancelled, was_stopped, "{} ended as {result}", request.name);
+                }
                 self.check_success(&self.builds[build]);
             }
             None => assert_eq!(result, BuildResult::Cancelled, "{} had no build", request.name),
@@ -250,6 +267,16 @@ impl Database {
         if !self.commands.contains_key(&id) {
             self.commands_of.entry((row.build, row.step)).or_default().push(id);
         }
+        let place = (row.worker.to_string(), row.slot);
+        if row.half.is_unaccounted() {
+            let keeper = *self.kept.entry(place.clone()).or_insert(id);
+            assert_eq!(keeper, id, "place {place:?} was given away twice");
+        } else if self.kept.get(&place) == Some(&id) {
+            self.kept.remove(&place);
+            let runs = hosts.iter().filter_map(|host| host.spool.get(&id));
+            let runs = runs.filter(|entry| entry.is_supervised).count();
+            assert_eq!(runs, 0, "{id} runs, and its place is free");
+        }
         note(&mut self.alive.commands, id, !matches!(row.half.state, State::Sealed { .. }));
         self.commands.insert(id, row);
     }
@@ -260,7 +287,8 @@ impl Database {
         assert_eq!(row.attempt as usize, earlier.len() + 1, "attempts are counted");
         for id in earlier {
             let outcome = self.commands[id].half.outcome();
-            let was_lost = matches!(outcome, Some(Outcome::Lost(_)));
+            let was_lost =
+                matches!(outcome, Some(Outcome::Lost(why)) if *why != LostReason::GivenUp);
             assert!(was_lost, "{} repeats {id}, which ended with {outcome:?}", row.id());
             let plan = &self.builds[&row.build].plan;
             assert!(plan.steps[row.step as usize].retry_safe, "{} may not repeat", row.id());
@@ -336,6 +364,8 @@ fn check_command(old: &Command, new: &Command) {
 /// What the master holds true is what happened.
 fn check_truth(id: CommandId, outcome: &Outcome, hosts: &[&Host]) {
     match outcome {
+        // It is said of what may well run.
+        Outcome::Lost(LostReason::GivenUp) => {}
         Outcome::Lost(_) => {
             let mut entries = hosts.iter().filter_map(|host| host.spool.get(&id));
             assert!(!entries.any(|entry| entry.is_supervised), "{id} lives, yet it is {outcome}");

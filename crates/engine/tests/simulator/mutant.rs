@@ -66,6 +66,7 @@ pub(crate) enum Column {
     BuildSteps,
     BuildStopReason,
     CommandPlace,
+    CommandSlot,
     CommandState,
     CommandPart,
     CommandAttempt,
@@ -109,6 +110,7 @@ impl Mutant {
         Self::ForgottenColumn(Column::BuildSteps),
         Self::ForgottenColumn(Column::BuildStopReason),
         Self::ForgottenColumn(Column::CommandPlace),
+        Self::ForgottenColumn(Column::CommandSlot),
         Self::ForgottenColumn(Column::CommandState),
         Self::ForgottenColumn(Column::CommandPart),
         Self::ForgottenColumn(Column::CommandAttempt),
@@ -206,6 +208,7 @@ impl Column {
             Self::CommandPlace => {
                 rows.commands.iter_mut().for_each(|row| row.half.place.spool_id.clear());
             }
+            Self::CommandSlot => rows.commands.iter_mut().for_each(|row| row.slot = 0),
             Self::CommandState => rows.commands.iter_mut().for_each(|row| {
                 row.half.state = attempt::master::State::Assigned { stop: None };
             }),

@@ -138,6 +138,7 @@ fn lose(yard: &mut Yard, reason: LostReason) {
         LostReason::Spool => yard.lose("w1", |place| place.spool_id.push('+')),
         LostReason::Forgotten => yard.lose("w1", |_| {}),
         LostReason::Restored => panic!("see the tests of restored backups"),
+        LostReason::GivenUp => panic!("a worker does not give up"),
     }
     yard.detach("w1");
     yard.attach("w1", 1);

@@ -7,6 +7,7 @@ mod audience;
 mod backup;
 mod building;
 mod draining;
+mod giving_up;
 mod launching;
 mod queueing;
 mod scheduling;

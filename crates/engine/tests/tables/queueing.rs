@@ -1,9 +1,9 @@
 //! Who is served when, by which worker, and what a request that waits says.
 
 use attempt::StopOrder;
-use engine::{Blocker, NewChange, Standing, Stopped};
+use engine::{Absence, Blocker, NewChange, Standing, Stopped};
 
-use crate::yard::{SOURCE, Yard, named};
+use crate::yard::{SECOND, SOURCE, Yard, named};
 
 fn yard(workers: &str) -> Yard {
     Yard::new(&configuration(workers))
@@ -121,12 +121,12 @@ fn a_waiting_request_names_every_blocker() {
 
     yard.attach("w1", 1);
     let by = vec![yard.build(&first).name.clone()];
-    let full = || Blocker::WorkerFull { worker: named("w1"), places: 1, by: by.clone() };
+    let full = || Blocker::WorkerFull { worker: named("w1"), places: 1, by: by.clone(), kept: 0 };
     assert_eq!(yard.standing(&second), waiting(1, vec![full()]));
     assert_eq!(yard.standing(&third), waiting(2, vec![full(), Blocker::Behind { ahead: 1 }]));
 
     yard.attach("w2", 0);
-    let none = || Blocker::WorkerFull { worker: named("w2"), places: 0, by: vec![] };
+    let none = || Blocker::WorkerFull { worker: named("w2"), places: 0, by: vec![], kept: 0 };
     assert_eq!(yard.standing(&second), waiting(1, vec![full(), none()]));
 
     yard.restart_as(
@@ -147,14 +147,22 @@ fn a_running_request_says_where_and_an_ended_one_nothing() {
     yard.attach("w1", 1);
     yard.change(NewChange::default());
     let build = yard.build("ci#1").id;
-    let standing = |worker_is_attached| {
+    let standing = |away, is_stopped| {
         let (worker, step) = (named("w1"), Some(named("make")));
-        Some(Standing::Running { build, worker, worker_is_attached, step })
+        Some(Standing::Running { build, worker, away, is_stopped, step })
     };
-    assert_eq!(yard.standing("ci#1"), standing(true));
+    assert_eq!(yard.standing("ci#1"), standing(None, false));
+    let left_us = yard.now.wall_us;
     yard.detach("w1");
-    assert_eq!(yard.standing("ci#1"), standing(false));
+    yard.wait(SECOND);
+    assert_eq!(yard.standing("ci#1"), standing(Some(Absence::Since(left_us)), false));
+    yard.restart();
+    let started = Some(Absence::SinceStart(yard.now.wall_us));
+    assert_eq!(yard.standing("ci#1"), standing(started, false));
+    yard.stop("ci#1", "", StopOrder::KILL);
+    assert_eq!(yard.standing("ci#1"), standing(started, true));
     yard.attach("w1", 1);
+    assert_eq!(yard.standing("ci#1"), standing(None, true));
     yard.exits("ci#1", 0);
     assert_eq!(yard.standing("ci#1"), None);
 }

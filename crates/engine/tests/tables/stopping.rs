@@ -3,9 +3,9 @@
 use attempt::{Outcome, StopOrder};
 use engine::BuildResult::Cancelled;
 use engine::row::{StepProgress, StepState};
-use engine::{NewChange, StopScope, Stopped};
+use engine::{Absence, NewChange, StopScope, Stopped};
 
-use crate::yard::{End, SOURCE, Yard};
+use crate::yard::{End, SECOND, SOURCE, Yard, named};
 
 const TERM: StopOrder = StopOrder { signal: 15, grace_ms: 10_000 };
 const WHY: &str = "not needed";
@@ -79,7 +79,10 @@ fn a_command_whose_worker_is_away_is_told_when_it_comes_back() {
     yard.attach("w1", 1);
     let (command, _) = yard.command("ci#1");
     yard.detach("w1");
-    assert_eq!(yard.stop("ci#1", WHY, TERM), Stopped::Running);
+    let since = Absence::Since(yard.now.wall_us);
+    yard.wait(SECOND);
+    let away = Stopped::Away { worker: named("w1"), since };
+    assert_eq!(yard.stop("ci#1", WHY, TERM), away);
     assert!(yard.machine("w1").stops.is_empty());
     yard.restart();
     yard.attach("w1", 1);
@@ -114,7 +117,8 @@ fn a_build_between_two_steps_goes_on_at_once_although_its_worker_is_away() {
     rows.builds[0].steps[1] = StepProgress::waiting();
     yard.lose("w1", |_| {});
     yard.restart_with(rows);
-    assert_eq!(yard.stop("ci#1", WHY, TERM), Stopped::Running);
+    let since = Absence::SinceStart(yard.now.wall_us);
+    assert_eq!(yard.stop("ci#1", WHY, TERM), Stopped::Away { worker: named("w1"), since });
     let states: Vec<StepState> = yard.build("ci#1").steps.iter().map(|step| step.state).collect();
     assert!(matches!(states[1], StepState::Done { .. }), "{states:?}");
     assert_eq!(yard.steps("ci#1"), "a SUCCESS, b SKIPPED, clean waiting");

@@ -23,10 +23,8 @@ steps = [{{ name = "a", command = ["a"] }}, {{ name = "b", command = ["b"] }}]
 }
 
 fn is_attached(yard: &Yard) -> bool {
-    let Some(Standing::Running { worker_is_attached, .. }) = yard.standing("ci#1") else {
-        panic!("ci#1 runs")
-    };
-    worker_is_attached
+    let Some(Standing::Running { away, .. }) = yard.standing("ci#1") else { panic!("ci#1 runs") };
+    away.is_none()
 }
 
 #[test]

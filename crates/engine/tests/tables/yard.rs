@@ -7,14 +7,14 @@ use std::sync::Arc;
 use attempt::master::State;
 use attempt::{CommandId, Outcome, Place, Stamp, StopOrder, ToMaster, View};
 use config::{Context, Decode as _, Entry, Fields, Name, Node, NodeKind, SourceFile, Style};
-use engine::row::{Build, Request, RequestState, StepState, SubmissionKey, User};
+use engine::row::{Build, Command, Request, RequestState, StepState, SubmissionKey, User};
 use engine::scheduler::Scheduler;
 use engine::settings::{App, Builder, Settings, WorkerGroup};
 use engine::variable::Offered;
 use engine::{
-    Accepted, Action, Answer, BuildId, BuildResult, Directive, Engine, Event, Fate, Identity,
-    LaunchOffer, LaunchWait, NewChange, Now, Offer, Readiness, RequestId, Rows, Standing,
-    StartOrder, StopScope, Stopped, Submission, Ticket, Unfinished, Write,
+    Abandoned, Accepted, Action, Answer, BuildId, BuildResult, Directive, Engine, Event, Fate,
+    GivenUp, Identity, LaunchOffer, LaunchWait, NewChange, Now, Offer, Readiness, RequestId, Rows,
+    Standing, StartOrder, StopScope, Stopped, Submission, Ticket, Unfinished, Write,
 };
 
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -39,7 +39,7 @@ pub(crate) struct Machine {
     pub(crate) readiness: Readiness,
     /// What it was told of the builds it has.
     pub(crate) left: Vec<u32>,
-    commands: BTreeMap<CommandId, View>,
+    pub(crate) commands: BTreeMap<CommandId, View>,
     /// What it was told to start and to stop, in order.
     pub(crate) starts: Vec<StartOrder>,
     pub(crate) stops: Vec<(CommandId, StopOrder)>,
@@ -65,6 +65,7 @@ pub(crate) struct Yard {
     answers: BTreeMap<Ticket, Answer>,
     pub(crate) requests: BTreeMap<RequestId, Request>,
     builds: BTreeMap<BuildId, Build>,
+    pub(crate) commands: BTreeMap<CommandId, Command>,
     pub(crate) keys: BTreeMap<String, SubmissionKey>,
     /// Requests whose followers were woken, in order.
     pub(crate) changed: Vec<RequestId>,
@@ -90,6 +91,7 @@ impl Yard {
             answers: BTreeMap::new(),
             requests: BTreeMap::new(),
             builds: BTreeMap::new(),
+            commands: BTreeMap::new(),
             keys: BTreeMap::new(),
             changed: Vec::new(),
             disowned: Vec::new(),
@@ -118,12 +120,9 @@ impl Yard {
         match write {
             Write::Request(row) => drop(self.requests.insert(row.id, row)),
             Write::Build(row) => drop(self.builds.insert(row.id, row)),
+            Write::Command(row) => drop(self.commands.insert(row.id(), row)),
             Write::SubmissionKey(row) => drop(self.keys.insert(row.key.clone(), row)),
-            Write::Counter(_)
-            | Write::Change(_)
-            | Write::SourceHeads(_)
-            | Write::Pending(_)
-            | Write::Command(_) => {}
+            Write::Counter(_) | Write::Change(_) | Write::SourceHeads(_) | Write::Pending(_) => {}
         }
     }
 
@@ -317,6 +316,18 @@ impl Yard {
         self.happens(Event::StopWanted { ticket, request, reason, order, scope });
         let Answer::Stopped(stopped) = self.answer(ticket) else { panic!("a stop is answered") };
         stopped
+    }
+
+    /// Gives something up, as ann does it, and returns what ended with where it may still run.
+    pub(crate) fn give_up(&mut self, abandoned: Abandoned) -> Vec<String> {
+        let (ticket, reason) = (self.ticket(), "given up by ann".to_owned());
+        self.happens(Event::GiveUpWanted { ticket, abandoned, reason });
+        let Answer::GivenUp(given_up) = self.answer(ticket) else { panic!("it is answered") };
+        let line = |one: &GivenUp| match &one.remains_on {
+            Some(worker) => format!("{} on {worker}", one.request),
+            None => one.request.to_string(),
+        };
+        given_up.iter().map(line).collect()
     }
 
     pub(crate) fn id(&self, name: &str) -> RequestId {

@@ -7,6 +7,7 @@ mod db;
 mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod give_up;
 mod logs;
 mod queue;
 mod run;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use proto::message::hello::Refusal;
+use proto::message::launch::GiveUp;
 
 use crate::settings::FilesError;
 
@@ -86,9 +88,18 @@ enum Command {
     },
     /// End a request, waiting or running.
     Stop {
-        id: String,
+        /// Such as `ci#42`.
+        #[arg(required_unless_present = "worker")]
+        id: Option<String>,
         #[arg(long, default_value = "")]
         reason: String,
+        /// Do not wait for its worker: it ends now as EXCEPTION. Should the worker come back with
+        /// it, it is killed there.
+        #[arg(long)]
+        give_up: bool,
+        /// Everything on this worker, as when its machine is gone for good.
+        #[arg(long, value_name = "NAME", conflicts_with = "id", requires = "give_up")]
+        worker: Option<String>,
     },
     /// Show the master, its workers and its change sources.
     Status,
@@ -122,7 +133,13 @@ pub fn main() -> ExitCode {
         Some(Command::Logs { build, follow, lines, tail }) => {
             logs::main(config, json, &build, follow, logs::range(lines, tail))
         }
-        Some(Command::Stop { id, reason }) => stop::main(config, json, id, reason),
+        Some(Command::Stop { id, reason, give_up: false, worker: _ }) => {
+            stop::main(config, json, id.unwrap_or_default(), reason)
+        }
+        Some(Command::Stop { id, reason, give_up: true, worker }) => {
+            let (request, worker) = (id.unwrap_or_default(), worker.unwrap_or_default());
+            give_up::main(config, json, &GiveUp { request, worker, reason })
+        }
         Some(Command::Status) => status::main(config, json),
         Some(Command::Token { worker }) => token::main(&worker),
     };

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use proto::message::launch::{Cancel, Cancelled, Stage};
 
+use super::table::plain;
 use super::{connect, print, print_json};
 
 pub(super) fn main(
@@ -25,5 +26,12 @@ pub(super) fn main(
         Stage::Ended => "had ended before",
         Stage::Unknown => "was stopped",
     };
-    print(|out| writeln!(out, "{} {what}", cancelled.request))
+    if cancelled.detail.is_empty() {
+        return print(|out| writeln!(out, "{} {what}", cancelled.request));
+    }
+    let (request, detail) = (&cancelled.request, plain(&cancelled.detail));
+    print(|out| {
+        writeln!(out, "{request} is going to end: {detail}")?;
+        writeln!(out, "To end it without the worker: master stop {request} --give-up")
+    })
 }

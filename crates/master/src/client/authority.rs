@@ -23,6 +23,16 @@ impl Authority {
         }
     }
 
+    /// Refuses what is about everybody's requests to whoever may only see their own.
+    pub(super) fn over_all(&self, hint: &str) -> Result<(), Refusal> {
+        match self {
+            Self::All => Ok(()),
+            Self::Own { .. } => {
+                Err(refusal("not_allowed", "this is for the control socket alone", hint))
+            }
+        }
+    }
+
     /// Refuses a request that is out of reach, in the same words as one that does not exist.
     pub(super) fn unknown(&self, name: &RequestName) -> Refusal {
         let hint = match self {

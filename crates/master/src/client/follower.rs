@@ -205,6 +205,10 @@ impl Follower {
                     let row = parts.store.log_of(command.id()).await?;
                     Some(row.map_or(0, |row| row.record_bytes))
                 }
+                // Nobody waits for more of it than there is.
+                State::GivenUp | State::LogGivenUp { .. } => {
+                    Some(parts.shelf.position(command.id())?)
+                }
                 State::Assigned { .. } | State::Running { .. } | State::Doubtful { .. } => None,
             };
             list.push(Part {

@@ -18,23 +18,13 @@ pub(super) async fn builds(
     session: &Session<'_>,
     wanted: BuildsWanted,
 ) -> anyhow::Result<Result<Builds, Refusal>> {
-    if let Err(refused) = of_all(session, "use `master builds`") {
+    if let Err(refused) = session.authority.over_all("use `master builds`") {
         return Ok(Err(refused));
     }
     let builder = (!wanted.builder.is_empty()).then_some(wanted.builder.as_str());
     let limit = wanted.limit.clamp(1, MOST_BUILDS);
     let rows = session.parts.store.build_list(builder, None, limit).await?;
     Ok(Ok(Builds { builds: rows.iter().map(build_line).collect() }))
-}
-
-/// Refuses what is about everybody's requests to whoever may only see their own.
-fn of_all(session: &Session<'_>, hint: &str) -> Result<(), Refusal> {
-    match session.authority {
-        Authority::All => Ok(()),
-        Authority::Own { .. } => {
-            Err(refusal("not_allowed", "this is for the control socket alone", hint))
-        }
-    }
 }
 
 fn build_line(build: &Build) -> BuildLine {
@@ -106,7 +96,7 @@ pub(super) async fn why(
 }
 
 pub(super) async fn status(session: &Session<'_>) -> anyhow::Result<Result<Status, Refusal>> {
-    if let Err(refused) = of_all(session, "use `master status`") {
+    if let Err(refused) = session.authority.over_all("use `master status`") {
         return Ok(Err(refused));
     }
     let overview = session.parts.core.question(|reply| Question::Status { reply }).await?;

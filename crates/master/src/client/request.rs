@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use attempt::StopOrder;
+use config::Name;
 use engine::row::{Request, RequestState};
-use engine::{Answer, Event, RequestName, StopScope, Stopped};
+use engine::{Abandoned, Answer, Event, RequestName, StopScope, Stopped};
 use proto::message::hello::Refusal;
-use proto::message::launch::{Cancel, Cancelled, Stage};
+use proto::message::launch::{AbandonedBuild, Cancel, Cancelled, GiveUp, GivenUp, Stage};
 use proto::message::question::{RequestLine, RequestWanted, Requests, RequestsWanted};
 use tokio::time::timeout;
 
 use super::authority::Authority;
 use super::session::{Session, refusal};
-use crate::core::Question;
+use crate::core::{Question, absence};
 
 /// The usual way to end a command: ask, then kill the tree.
 const ASK_GRACE_MS: u64 = 10_000;
@@ -49,35 +50,89 @@ pub(super) async fn cancel(
         }
     };
     let scope = if cancel.only_queued { StopScope::Queue } else { StopScope::Anywhere };
-    let (request, reason) = (row.id, by(session, &cancel.reason).await);
+    let (request, reason) = (row.id, by(session, "stopped", &cancel.reason).await);
     let answer = session
         .parts
         .core
         .ask(move |ticket| Event::StopWanted { ticket, request, reason, order, scope })
         .await?;
+    let mut detail = String::new();
     let stage = match answer {
         Answer::Stopped(Stopped::Waiting) => Stage::Queued,
         Answer::Stopped(Stopped::Running | Stopped::Spared) => Stage::Running,
+        Answer::Stopped(Stopped::Away { worker, since }) => {
+            detail = format!("worker {worker} is {}: it is told when it returns", absence(since));
+            Stage::Running
+        }
         Answer::Stopped(Stopped::Done) => Stage::Ended,
         Answer::Refused(refused) => {
             return Ok(Err(refusal(refused.code, &refused.message, &refused.hint)));
         }
-        Answer::Accepted(_) | Answer::EnvWanted(_) | Answer::Polled => Stage::Unknown,
+        Answer::Accepted(_) | Answer::EnvWanted(_) | Answer::Polled | Answer::GivenUp(_) => {
+            Stage::Unknown
+        }
     };
-    Ok(Ok(Cancelled { request: name.to_string(), stage }))
+    Ok(Ok(Cancelled { request: name.to_string(), stage, detail }))
 }
 
-/// Says who stopped it. A stop is urgent: where the name is long in coming the principal has to do.
-async fn by(session: &Session<'_>, reason: &str) -> String {
+/// Says who did it. A stop is urgent: where the name is long in coming the principal has to do.
+async fn by(session: &Session<'_>, what: &str, reason: &str) -> String {
     let who = match timeout(PATIENCE, session.user()).await {
         Ok(Ok(user)) => &user.name,
         Ok(Err(_)) | Err(_) => &session.principal.name,
     };
     if reason.is_empty() {
-        format!("stopped by {who}")
+        format!("{what} by {who}")
     } else {
-        format!("stopped by {who}: {reason}")
+        format!("{what} by {who}: {reason}")
     }
+}
+
+/// Ends what a worker holds without the worker's word: for administrators, who know whether it
+/// can come back.
+pub(super) async fn give_up(
+    session: &Session<'_>,
+    wanted: GiveUp,
+) -> anyhow::Result<Result<GivenUp, Refusal>> {
+    if let Err(refused) = session.authority.over_all("ask an administrator") {
+        return Ok(Err(refused));
+    }
+    let abandoned = match abandoned(session, &wanted).await? {
+        Ok(abandoned) => abandoned,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let reason = by(session, "given up", &wanted.reason).await;
+    let answer =
+        session.parts.core.ask(|ticket| Event::GiveUpWanted { ticket, abandoned, reason }).await?;
+    let line = |one: engine::GivenUp| AbandonedBuild {
+        request: one.request.to_string(),
+        remains_on: one.remains_on.map(|worker| worker.to_string()).unwrap_or_default(),
+    };
+    Ok(match answer {
+        Answer::GivenUp(builds) => Ok(GivenUp { builds: builds.into_iter().map(line).collect() }),
+        Answer::Refused(refused) => Err(refusal(refused.code, &refused.message, &refused.hint)),
+        Answer::Accepted(_) | Answer::EnvWanted(_) | Answer::Polled | Answer::Stopped(_) => {
+            Err(refusal("bug", "the engine answered another question", ""))
+        }
+    })
+}
+
+async fn abandoned(
+    session: &Session<'_>,
+    wanted: &GiveUp,
+) -> anyhow::Result<Result<Abandoned, Refusal>> {
+    if !wanted.worker.is_empty() {
+        let worker = Name::parse(&wanted.worker);
+        return Ok(worker
+            .map(Abandoned::Worker)
+            .map_err(|bad| refusal("bad_request", &format!("{bad}"), "see: master status")));
+    }
+    let name: RequestName = match wanted.request.parse() {
+        Ok(name) => name,
+        Err(bad) => return Ok(Err(refusal("bad_request", &format!("{bad}"), ""))),
+    };
+    let row = session.parts.store.request_by_name(&name).await?;
+    Ok(row.map(|row| Abandoned::Request(row.id)).ok_or_else(|| session.authority.unknown(&name)))
 }
 
 pub(super) async fn line(

@@ -14,7 +14,7 @@ use failpoint::Act;
 use futures_util::StreamExt as _;
 use proto::codec::{CodecError, FrameCodec};
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
-use proto::message::launch::{Cancel, Follow, Launch, Leave, SendChange};
+use proto::message::launch::{Cancel, Follow, GiveUp, Launch, Leave, SendChange};
 use proto::message::question::{
     BuildsWanted, LogWanted, QueueWanted, RequestWanted, RequestsWanted, StatusWanted, WhyWanted,
 };
@@ -371,6 +371,7 @@ impl Session<'_> {
             RequestsWanted::KIND => {
                 out.send_either(request::lines(self, frame.open()?).await?).await
             }
+            GiveUp::KIND => out.send_either(request::give_up(self, frame.open()?).await?).await,
             RequestWanted::KIND => out.send_either(request::line(self, frame.open()?).await?).await,
             BuildsWanted::KIND => {
                 out.send_either(question::builds(self, frame.open()?).await?).await

@@ -1,11 +1,12 @@
 //! Answers questions from the committed state.
 
 use engine::row::{Request, RequestState};
-use engine::{Engine, Standing};
+use engine::{Absence, Engine, Standing};
 use proto::message::question::{QueueLine, Reason, RequestLine, Requests, Why, WorkerLine};
 
 use super::handle::Overview;
 use super::trail::{describe, stage_of};
+use crate::utc::utc;
 
 /// Lists what waits, everybody's or of one owner, in the order of service per builder.
 pub(super) fn queue(engine: &Engine, owner: Option<&str>) -> Vec<QueueLine> {
@@ -73,18 +74,39 @@ pub(super) fn why(engine: &Engine, name: &engine::RequestName) -> Option<Why> {
             };
             ("has not started because:".to_owned(), blockers.iter().map(unmet).collect())
         }
-        Standing::Running { worker, step, worker_is_attached, .. } => {
+        Standing::Running { worker, step, away, is_stopped, .. } => {
             let step = step.map(|step| format!(", in step {step}")).unwrap_or_default();
-            let connection = if worker_is_attached { "connected" } else { "not connected" };
-            let reason = Reason {
-                is_met: worker_is_attached,
-                what: format!("worker {worker}"),
-                detail: connection.to_owned(),
+            let headline = format!("runs on {worker}{step}");
+            let what = format!("worker {worker}");
+            let detail = match away {
+                None => "connected".to_owned(),
+                Some(since) if is_stopped => {
+                    format!("{}; it will be told to end the build when it returns", absence(since))
+                }
+                Some(since) => absence(since),
             };
-            (format!("runs on {worker}{step}"), vec![reason])
+            let mut reasons = vec![Reason { is_met: away.is_none(), what, detail }];
+            if away.is_some() {
+                reasons.push(Reason {
+                    is_met: false,
+                    what: "to end it now".to_owned(),
+                    detail: format!("master stop {name} --give-up"),
+                });
+            }
+            (headline, reasons)
         }
     };
     Some(Why { request: name.to_string(), headline, reasons })
+}
+
+/// Says since when a worker is away.
+pub(crate) fn absence(since: Absence) -> String {
+    match since {
+        Absence::Since(us) => format!("not connected since {}", utc(us)),
+        Absence::SinceStart(us) => {
+            format!("not connected since the master started at {}, or longer", utc(us))
+        }
+    }
 }
 
 fn kind(blocker: &engine::Blocker) -> &'static str {
@@ -115,17 +137,22 @@ pub(super) fn overview(engine: &Engine, disowned: usize) -> Overview {
 
 fn worker_line(engine: &Engine, name: &config::Name) -> WorkerLine {
     let attached = engine.attached(name);
-    let builds: Vec<String> = engine
+    let mut builds: Vec<String> = engine
         .durable()
         .builds()
         .filter(|build| build.worker == *name)
         .map(|build| build.name.to_string())
         .collect();
+    let busy = u32::try_from(builds.len()).unwrap_or(u32::MAX);
+    match engine.kept_places(name) {
+        0 => {}
+        kept => builds.push(format!("{kept} given up, may still run")),
+    }
     WorkerLine {
         name: name.to_string(),
         is_attached: attached.is_some(),
         is_draining: engine.readiness(name) == Some(engine::Readiness::Draining),
-        busy: u32::try_from(builds.len()).unwrap_or(u32::MAX),
+        busy,
         max_builds: attached.map_or(0, |(_, capacity)| capacity),
         detail: builds.join(", "),
     }

@@ -18,6 +18,8 @@ mod run;
 mod shortage;
 mod trail;
 
+pub(crate) use answer::absence;
+
 pub use act::{ToSession, WorkerSession};
 pub use handle::{Core, Question};
 pub use run::{CoreError, Parts, run};

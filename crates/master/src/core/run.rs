@@ -330,7 +330,8 @@ fn ticket_of(event: &Event) -> Option<Ticket> {
     match event {
         Event::Submitted { ticket, .. }
         | Event::Polled { ticket, .. }
-        | Event::StopWanted { ticket, .. } => Some(*ticket),
+        | Event::StopWanted { ticket, .. }
+        | Event::GiveUpWanted { ticket, .. } => Some(*ticket),
         Event::Due
         | Event::WorkerAttached { .. }
         | Event::WorkerReadiness { .. }

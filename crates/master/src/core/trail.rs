@@ -67,6 +67,8 @@ pub(super) fn of(engine: &Engine, name: &RequestName) -> Option<Trail> {
             State::Assigned { .. }
             | State::Running { .. }
             | State::Doubtful { .. }
+            | State::GivenUp
+            | State::LogGivenUp { .. }
             | State::Sealed { .. } => None,
         },
     });
@@ -83,8 +85,8 @@ pub(super) fn stage_of(engine: &Engine, id: RequestId) -> Option<TrailStage> {
             let detail = others.map(describe).collect::<Vec<_>>().join("; ");
             TrailStage::Waiting { place, detail }
         }
-        Standing::Running { build, worker, worker_is_attached, step } => {
-            let away = if worker_is_attached { "" } else { " (not connected at the moment)" };
+        Standing::Running { build, worker, away, step, .. } => {
+            let away = if away.is_none() { "" } else { " (not connected at the moment)" };
             let step = step.map(|step| format!(", step {step}")).unwrap_or_default();
             TrailStage::Running { build, detail: format!("on {worker}{away}{step}") }
         }
@@ -111,8 +113,12 @@ pub(super) fn describe(blocker: &Blocker) -> String {
         Blocker::WorkerDraining { worker, left } => {
             format!("worker {worker} is draining ({left} builds left) and takes no other build")
         }
-        Blocker::WorkerFull { worker, places, by } => {
-            let by = by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        Blocker::WorkerFull { worker, places, by, kept } => {
+            let mut by: Vec<String> = by.iter().map(ToString::to_string).collect();
+            if *kept > 0 {
+                by.push(format!("{kept} given up, being ended there"));
+            }
+            let by = by.join(", ");
             format!("worker {worker} is full ({places} of {places}: {by})")
         }
         Blocker::Behind { ahead } => format!("{ahead} ahead of it"),

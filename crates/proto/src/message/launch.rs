@@ -19,6 +19,8 @@ messages! {
     Cancelled = CANCELLED;
     Leave = LEAVE;
     EnvWanted = ENV_WANTED;
+    GiveUp = GIVE_UP;
+    GivenUp = GIVEN_UP;
 }
 
 wire_words! {
@@ -175,4 +177,33 @@ pub struct Cancel {
 pub struct Cancelled {
     pub request: String,
     pub stage: Stage,
+    /// One sentence for people where the end is going to take its time; else empty.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// Asks for the end of what runs on a worker, without the worker's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GiveUp {
+    /// Such as `ci#42`; empty where it is about a worker.
+    #[serde(default)]
+    pub request: String,
+    /// Everything on this worker; empty where it is about a request.
+    #[serde(default)]
+    pub worker: String,
+    pub reason: String,
+}
+
+/// The durable answer to `GiveUp`: what has ended by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    pub builds: Vec<AbandonedBuild>,
+}
+
+/// One request that was ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbandonedBuild {
+    pub request: String,
+    /// The worker on which something of it may still run; empty where nothing does.
+    pub remains_on: String,
 }

@@ -199,7 +199,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "{}",
         "a caller who did not come back after a restart is waited for without end",
     ),
-    bug(DURABLE, "«slots.remove(&build.slot)»;", "None", "a place is not given back"),
+    bug(DURABLE, "«taken.remove(&slot)»;", "None", "a place is not given back"),
+    bug(
+        DURABLE,
+        "«slots.insert(command.slot, command.build)»;",
+        "None",
+        "the place of what was given up is free while it may run",
+    ),
+    bug(
+        MASTER,
+        "| State::LogGivenUp { .. }\n                | State::Sealed { .. },\n                \
+         View::Running,\n            ) => «self.send_stop(StopOrder::KILL, link)»",
+        "Vec::new()",
+        "what was given up goes on after its worker came back",
+    ),
     bug(DURABLE, "«queue.remove(&key)»;", "()", "what left the queue is still in it"),
     bug(DURABLE, "|counter| counter.value) + «1»;", "0", "ids are given out twice"),
     bug(

@@ -1,5 +1,7 @@
 //! What has to hold after every step, and now and then of the whole.
 
+use attempt::LostReason::GivenUp;
+use attempt::Outcome;
 use engine::row::{Request, RequestState};
 use engine::{Durable, Engine, Identity, Write};
 
@@ -43,6 +45,7 @@ impl World {
         for worker in self.machines.keys() {
             let Some((_, capacity)) = self.engine.attached(worker) else { continue };
             let builds = durable.builds().filter(|build| build.worker == *worker).count();
+            let builds = builds + self.engine.kept_places(worker) as usize;
             if builds >= capacity as usize {
                 continue;
             }
@@ -66,12 +69,14 @@ impl World {
         for machine in self.machines.values_mut() {
             let builds = self.engine.durable().builds();
             let builds = builds.filter(|build| build.worker == machine.name).count();
+            let builds = builds + self.engine.kept_places(&machine.name) as usize;
             assert!(builds <= machine.max_builds as usize, "{} is overfull", machine.name);
             for (command, log_bytes) in std::mem::take(&mut machine.host.deleted) {
                 let held = machine.logs.get(&command).copied().unwrap_or(0);
-                let is_lost = self.database.commands.get(&command).is_none_or(|row| {
-                    matches!(row.half.outcome(), Some(attempt::Outcome::Lost(_)))
-                });
+                // Of a lost command there may be less; one that was given up is told whole.
+                let is_lost = self.database.commands.get(&command).is_none_or(
+                    |row| matches!(row.half.outcome(), Some(Outcome::Lost(why)) if *why != GivenUp),
+                );
                 assert!(is_lost || held >= log_bytes, "the log of {command} has a hole");
             }
         }

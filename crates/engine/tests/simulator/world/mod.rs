@@ -11,7 +11,7 @@ use std::sync::Arc;
 use attempt::{CommandId, Stamp};
 use config::Name;
 use engine::settings::Settings;
-use engine::{Departure, Engine, Event, Identity, Now, RequestId, StopScope};
+use engine::{Abandoned, Departure, Engine, Event, Identity, Now, RequestId, StopScope};
 
 use crate::clients::Clients;
 use crate::database::Database;
@@ -79,6 +79,7 @@ impl World {
             0..10 => self.submit(),
             10..12 => self.poll(),
             12 if self.rng.permille(400) => self.stop_one(),
+            13 if self.rng.permille(150) => self.give_up_one(),
             13..20 => self.follow_one(),
             20..22 => self.leave_one(),
             22..36 => self.with_machine(|machine, rng| machine.hear(rng, 150)),
@@ -164,6 +165,20 @@ impl World {
             let scope = if in_queue { StopScope::Queue } else { StopScope::Anywhere };
             let stop = self.clients.stop(request, scope);
             self.take(vec![stop]);
+        }
+    }
+
+    /// Somebody no longer waits for a build, or for a machine, whether it is away or not.
+    fn give_up_one(&mut self) {
+        let abandoned = if self.rng.permille(100) {
+            let at = self.rng.index(self.machines.len());
+            self.machines.keys().nth(at).cloned().map(Abandoned::Worker)
+        } else {
+            self.some_request().map(Abandoned::Request)
+        };
+        if let Some(abandoned) = abandoned {
+            let give_up = self.clients.give_up(abandoned);
+            self.take(vec![give_up]);
         }
     }
 

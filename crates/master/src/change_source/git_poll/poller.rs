@@ -106,7 +106,10 @@ impl Poller {
         match self.parts.core.ask(asked).await? {
             Answer::Polled => {}
             Answer::Refused(refusal) => bail!("{}; {}", refusal.message, refusal.hint),
-            Answer::Accepted(_) | Answer::EnvWanted(_) | Answer::Stopped(_) => {
+            Answer::Accepted(_)
+            | Answer::EnvWanted(_)
+            | Answer::Stopped(_)
+            | Answer::GivenUp(_) => {
                 bail!("the engine answered something else")
             }
         }

@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError};
 macro_rules! select {
     ($tail:literal) => {
         concat!(
-            "SELECT id, build, step, part, attempt, worker, boot_id, spool_id, state_detail, \
+            "SELECT id, build, step, part, attempt, worker, slot, boot_id, spool_id, state_detail, \
              assigned_us, began_us, ended_us FROM command ",
             $tail
         )
@@ -28,20 +28,21 @@ pub(in crate::store) fn put(row: &Command) -> Query<'_> {
         part,
         attempt,
         worker,
+        slot,
         assigned_us,
         began_us,
         ended_us,
     } = row;
     query!(
         "INSERT INTO command (id, build, step, part, attempt, worker, boot_id, spool_id, state, \
-         outcome, state_detail, assigned_us, began_us, ended_us) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+         outcome, state_detail, assigned_us, began_us, ended_us, slot) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
          ON CONFLICT (id) DO UPDATE SET build = excluded.build, step = excluded.step, \
          part = excluded.part, attempt = excluded.attempt, worker = excluded.worker, \
          boot_id = excluded.boot_id, spool_id = excluded.spool_id, state = excluded.state, \
          outcome = excluded.outcome, state_detail = excluded.state_detail, \
          assigned_us = excluded.assigned_us, began_us = excluded.began_us, \
-         ended_us = excluded.ended_us",
+         ended_us = excluded.ended_us, slot = excluded.slot",
         id.to_string(),
         build.0,
         i64::from(*step),
@@ -55,7 +56,8 @@ pub(in crate::store) fn put(row: &Command) -> Query<'_> {
         pack(state),
         *assigned_us,
         *began_us,
-        *ended_us
+        *ended_us,
+        i64::from(*slot)
     )
 }
 
@@ -65,6 +67,8 @@ fn state_word(state: &State) -> &'static str {
         State::Running { .. } => "running",
         State::Doubtful { .. } => "doubtful",
         State::Ended { .. } => "ended",
+        State::GivenUp => "given_up",
+        State::LogGivenUp { .. } => "log_given_up",
         State::Sealed { .. } => "sealed",
     }
 }
@@ -94,6 +98,7 @@ pub(in crate::store) fn read(record: &Record) -> Result<Command, ReadError> {
         part: narrow("part", record.int("part")?)?,
         attempt: narrow("attempt", record.int("attempt")?)?,
         worker: name("worker", &record.text("worker")?)?,
+        slot: narrow("slot", record.int("slot")?)?,
         assigned_us: record.int("assigned_us")?,
         began_us: record.int_or_null("began_us")?,
         ended_us: record.int_or_null("ended_us")?,

@@ -284,6 +284,8 @@ fn state() -> impl Strategy<Value = State> {
         stop.prop_map(|stop| State::Doubtful { stop }),
         (outcome(), any::<u64>())
             .prop_map(|(outcome, log_bytes)| State::Ended { outcome, log_bytes }),
+        Just(State::GivenUp),
+        outcome().prop_map(|outcome| State::LogGivenUp { outcome }),
         outcome().prop_map(|outcome| State::Sealed { outcome }),
     ]
 }
@@ -299,10 +301,11 @@ fn half() -> impl Strategy<Value = attempt::master::Command> {
 }
 
 pub(super) fn command() -> impl Strategy<Value = Command> {
-    let place = (half(), int(), any::<u32>(), any::<u32>(), any::<u32>(), name());
+    let number = any::<u32>;
+    let place = (half(), int(), number(), number(), number(), name(), number());
     let times = (int(), option::of(int()), option::of(int()));
     (place, times).prop_map(|(place, times)| {
-        let (half, build, step, part, attempt, worker) = place;
+        let (half, build, step, part, attempt, worker, slot) = place;
         let (assigned_us, began_us, ended_us) = times;
         Command {
             half,
@@ -311,6 +314,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
             part,
             attempt,
             worker,
+            slot,
             assigned_us,
             began_us,
             ended_us,
