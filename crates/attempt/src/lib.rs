@@ -7,8 +7,9 @@
 //! **Invariant**: a command id is executed at most once, anywhere, ever. It rests on three
 //! things: the worker's spool remembers every command it may have run; messages carry the
 //! connection's stamp and older ones are refused; what the worker forgot after `FinalAck` cannot
-//! be started again within that connection.
+//! be started again within that connection (`forgotten`).
 
+mod forgotten;
 mod id;
 pub mod master;
 mod message;

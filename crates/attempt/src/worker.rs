@@ -3,8 +3,9 @@
 //! Its durable memory is the spool. `Worker` is rebuilt from it with `recover` before the first
 //! connection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use crate::forgotten::Forgotten;
 use crate::{CommandId, Outcome, Stamp, StopOrder, ToMaster, ToWorker, View};
 
 /// What the spool says about a command after a restart.
@@ -35,6 +36,11 @@ pub enum Input {
         outcome: Outcome,
         log_bytes: u64,
     },
+    /// The log of a command that has ended turned out to hold only so much.
+    LogTorn {
+        command: CommandId,
+        log_bytes: u64,
+    },
 }
 
 /// What to do about it.
@@ -63,7 +69,7 @@ pub struct Worker {
     link: Option<Stamp>,
     commands: BTreeMap<CommandId, View>,
     /// Forgotten within this connection: a doubled START must not run them again.
-    forgotten: BTreeSet<CommandId>,
+    forgotten: Forgotten,
 }
 
 impl Worker {
@@ -86,7 +92,7 @@ impl Worker {
                 }
             }
         }
-        (Self { highest_epoch, link: None, commands, forgotten: BTreeSet::new() }, outputs)
+        (Self { highest_epoch, link: None, commands, forgotten: Forgotten::default() }, outputs)
     }
 
     /// Returns every command with its state: what the worker tells when it attaches.
@@ -118,6 +124,7 @@ impl Worker {
             Input::Message(message) => self.message(message),
             Input::Started(command) => self.started(command),
             Input::Ended { command, outcome, log_bytes } => self.ended(command, outcome, log_bytes),
+            Input::LogTorn { command, log_bytes } => self.log_torn(command, log_bytes),
         }
     }
 
@@ -151,11 +158,11 @@ impl Worker {
     }
 
     fn start(&mut self, command: CommandId) -> Vec<Output> {
-        if self.forgotten.contains(&command) {
-            return Vec::new();
-        }
         if let Some(view) = self.commands.get(&command) {
             return vec![Output::Send(ToMaster { command, view: view.clone() })];
+        }
+        if self.forgotten.contains(command) {
+            return Vec::new();
         }
         self.commands.insert(command, View::Running);
         vec![Output::Run(command)]
@@ -167,7 +174,7 @@ impl Worker {
             Some(view @ View::Ended { .. }) => {
                 vec![Output::Send(ToMaster { command, view: view.clone() })]
             }
-            None if self.forgotten.contains(&command) => Vec::new(),
+            None if self.forgotten.contains(command) => Vec::new(),
             // A stop that overtook its start: the answer is final, so the start finds an end.
             None => self.ended(command, Outcome::Cancelled, 0),
         }
@@ -193,6 +200,16 @@ impl Worker {
         let view = View::Ended { outcome, log_bytes };
         self.commands.insert(command, view.clone());
         self.tell(command, view)
+    }
+
+    /// Says again how a command ended, with what is left of its log.
+    fn log_torn(&mut self, command: CommandId, left: u64) -> Vec<Output> {
+        match self.commands.get_mut(&command) {
+            Some(View::Ended { log_bytes, .. }) if left < *log_bytes => *log_bytes = left,
+            Some(View::Running | View::Ended { .. }) | None => return Vec::new(),
+        }
+        let view = self.commands.get(&command).cloned();
+        view.map(|view| self.tell(command, view)).unwrap_or_default()
     }
 
     fn tell(&self, command: CommandId, view: View) -> Vec<Output> {

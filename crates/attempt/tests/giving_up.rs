@@ -2,7 +2,8 @@
 //! alone, state by state.
 
 use attempt::master::{Command, Input, Output, State};
-use attempt::{CommandId, LostReason, Outcome, Place, Stamp, StopOrder, ToWorker, View};
+use attempt::worker::{self, Found, Worker};
+use attempt::{CommandId, LostReason, Outcome, Place, Stamp, StopOrder, ToMaster, ToWorker, View};
 
 const ID: CommandId = CommandId { incarnation: 7, counter: 1 };
 const LINK: Stamp = Stamp { epoch: 1, session: 2 };
@@ -104,6 +105,40 @@ fn nothing_else_changes_what_was_given_up() {
     let sealed = step(lost, Input::LogSealed, Some(LINK));
     let expected = State::Sealed { outcome: given_up() };
     assert_eq!(sealed, (expected, vec![Output::Accounted, ACK]), "its worker was written off");
+}
+
+#[test]
+fn a_worker_tells_again_what_is_left_of_a_log() {
+    let found = Found::Ended { outcome: Outcome::Exited(0), log_bytes: 100 };
+    let (mut worker, _) = Worker::recover(1, [(ID, found)]);
+    let torn = |log_bytes| worker::Input::LogTorn { command: ID, log_bytes };
+    worker.handle(worker::Input::Welcomed(LINK));
+    let view = View::Ended { outcome: Outcome::Exited(0), log_bytes: 40 };
+    let report = ToMaster { command: ID, view };
+    assert_eq!(worker.handle(torn(40)), [worker::Output::Send(report.clone())]);
+    assert_eq!(worker.handle(torn(40)), [], "it is said once");
+    assert_eq!(worker.report(), [report]);
+}
+
+#[test]
+fn a_start_that_comes_twice_runs_nothing_however_much_was_forgotten_since() {
+    let (mut worker, _) = Worker::recover(1, []);
+    worker.handle(worker::Input::Welcomed(LINK));
+    let id = |counter| CommandId { incarnation: 7, counter };
+    let start =
+        |counter| worker::Input::Message(ToWorker::Start { stamp: LINK, command: id(counter) });
+    for counter in 1..=5_000 {
+        let command = id(counter);
+        assert_eq!(worker.handle(start(counter)), [worker::Output::Run(command)]);
+        worker.handle(worker::Input::Ended { command, outcome: Outcome::Exited(0), log_bytes: 0 });
+        let ack = ToWorker::FinalAck { stamp: LINK, command };
+        assert_eq!(worker.handle(worker::Input::Message(ack)), [worker::Output::Delete(command)]);
+    }
+    for counter in 1..=5_000 {
+        assert_eq!(worker.handle(start(counter)), [], "{counter}");
+        let stop = ToWorker::Stop { stamp: LINK, command: id(counter), order: TERM };
+        assert_eq!(worker.handle(worker::Input::Message(stop)), [], "{counter}");
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod slots;
 mod sockets;
 mod stopping;
 mod submit;
+mod torn_log;
 mod upgrade;
 mod user_lookup;
 mod waiting;

@@ -145,6 +145,7 @@ impl Daemon {
                 self.last_lines.extend(line.map(|line| (command, line)));
                 self.ended(command, outcome, log_bytes);
             }
+            Event::LogTorn { command, log_bytes } => self.log_torn(command, log_bytes),
             Event::Count(reply) => {
                 let running = self.worker.running();
                 let waiting = self.worker.report().len() - running;
@@ -307,6 +308,14 @@ impl Daemon {
         self.set_tail(command, tail);
         let end = Input::Ended { command, outcome, log_bytes };
         failpoint::around(Act::CommandEnd, || self.input(end));
+    }
+
+    /// The disk lost a part of a log: the master is told what there is, so that it waits for no
+    /// more. A later start of this worker finds the same.
+    fn log_torn(&mut self, command: CommandId, log_bytes: u64) {
+        warn!(command.id = %command, log_bytes, "the rest of the log of a command is gone");
+        self.set_tail(command, Tail { bytes: log_bytes, end: Some(log_bytes) });
+        self.input(Input::LogTorn { command, log_bytes });
     }
 
     fn set_tail(&self, command: CommandId, tail: Tail) {

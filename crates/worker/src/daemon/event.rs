@@ -36,6 +36,11 @@ pub(crate) enum Event {
         log_bytes: u64,
         line: Option<LastLine>,
     },
+    /// The log of a command that has ended holds only so much.
+    LogTorn {
+        command: CommandId,
+        log_bytes: u64,
+    },
     /// Somebody on this machine asks how many commands there are.
     Count(oneshot::Sender<Census>),
     /// Somebody on this machine wants all commands ended, and the daemon after them.

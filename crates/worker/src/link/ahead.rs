@@ -68,7 +68,8 @@ mod tests {
         }
         let mut ahead = Ahead { stream: 3, offset: 100, records: records.clone(), taken: 0 };
         let command = CommandId { incarnation: 1, counter: 1 };
-        let turn = |stream, offset| Turn { stream, command, offset, most: 64 * 1024 };
+        let turn =
+            |stream, offset| Turn { stream, command, offset, most: 64 * 1024, is_due: false };
         assert_eq!(ahead.take(turn(5, 100)), None, "another stream");
         assert_eq!(ahead.take(turn(3, 0)), None, "another place");
         let (mut got, mut sizes) = (Vec::new(), Vec::new());

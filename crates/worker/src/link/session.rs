@@ -316,7 +316,10 @@ impl<'a> Session<'a> {
             return Ok(());
         };
         self.streams.sent(turn.stream, bytes.len() as u64);
-        if !bytes.is_empty() {
+        if bytes.is_empty() && turn.is_due {
+            let Turn { command, offset, .. } = turn;
+            self.order(Event::LogTorn { command, log_bytes: offset }).await?;
+        } else if !bytes.is_empty() {
             let data = encode(&StreamData { stream: turn.stream, bytes: bytes.into() })?;
             failpoint::around(Act::StreamData, || drop(room.send(data)));
         }
@@ -329,7 +332,7 @@ impl<'a> Session<'a> {
         if let Some(records) = self.ahead.take(turn) {
             return Some(records);
         }
-        let Some(mut reader) = self.readers.remove(&turn.stream) else { return Some(Vec::new()) };
+        let mut reader = self.readers.remove(&turn.stream)?;
         let is_alone = self.streams.is_alone(turn.stream);
         let (reader, outcome) = blocking(move || {
             let outcome = Ahead::read(&mut reader, turn, is_alone);

@@ -44,6 +44,8 @@ pub(super) struct Turn {
     pub(super) offset: u64,
     /// About how much to read, in bytes; one record may go over it and still be within credit.
     pub(super) most: usize,
+    /// The log is longer, and will not grow: something has to be there.
+    pub(super) is_due: bool,
 }
 
 impl Streams {
@@ -105,8 +107,9 @@ impl Streams {
         let at = self.turns.iter().position(|id| self.is_ready(*id))?;
         let id = self.turns.remove(at)?;
         self.turns.push_back(id);
-        let Stream { command, offset, .. } = *self.streams.get(&id)?;
-        Some(Turn { stream: id, command, offset, most: limits::STREAM_DATA_BYTES })
+        let Stream { command, offset, tail, .. } = *self.streams.get(&id)?;
+        let is_due = tail.end.is_some_and(|end| offset < end);
+        Some(Turn { stream: id, command, offset, most: limits::STREAM_DATA_BYTES, is_due })
     }
 
     /// Says whether no stream but this one has anything to send.
