@@ -23,7 +23,7 @@ pub(crate) const TERMINATED: u8 = 143;
 pub(crate) fn of_refusal(refusal: &Refusal) -> u8 {
     match refusal.code.as_str() {
         "unknown_app" => UNKNOWN_APP,
-        "would_queue" | "not_stored" => NEVER_RAN,
+        "would_queue" | "not_stored" | "too_many_connections" => NEVER_RAN,
         "not_allowed" | "unknown_token" => NOT_ALLOWED,
         "version" | "unknown_kind" => VERSION,
         "bug" => BUG,

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use crate::change_source::git_poll::{Poller, PollerParts};
 use crate::change_source::{ChangeSource, Changeport};
-use crate::client::{self, Address, Door, Users};
+use crate::client::{self, Address, Callers, Door, Users};
 use crate::clock;
 use crate::core::{self, Core, CoreError, Parts};
 use crate::gate::{Descriptors, Throttle};
@@ -91,7 +91,9 @@ pub(crate) async fn run(
     let (core, mut ended) = start_heart(&heart, &store, &settings, identity, &shelf);
     let (board, users) = (SourceBoard::default(), Users::default());
     let descriptors = Descriptors::of_this_process();
-    let yard = Yard { master, settings, identity, store, core, shelf, board, users, descriptors };
+    let callers = Callers::of_process();
+    let yard =
+        Yard { master, settings, identity, store, core, shelf, board, users, descriptors, callers };
     let opened = yard.open_doors(&doors, worker_port, &change_sources).await;
     let outcome = match opened {
         Ok(places) => {
@@ -218,6 +220,7 @@ struct Yard {
     board: SourceBoard,
     users: Users,
     descriptors: Descriptors,
+    callers: Callers,
 }
 
 impl Yard {
@@ -332,6 +335,7 @@ impl Yard {
             sources: self.board.clone(),
             tokens,
             users: self.users.clone(),
+            callers: self.callers.clone(),
         };
         let listener = client::Listener::bind(address, door, Arc::new(parts), share)
             .await

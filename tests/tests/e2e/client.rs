@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use e2e::{Client, Daemon, Raw, Relay, Yard, finish, wait_until};
-use proto::message::hello::{Hello, Refusal, Role};
+use proto::message::hello::{Hello, Refusal, Role, Welcome};
 use rustix::process::{Signal, kill_process};
 
 /// Apps of all sorts. `gate` and `kept` write `up` and wait for the file `gate`; a signal to end
@@ -409,4 +409,43 @@ fn a_token_file_that_is_missing_is_said_before_anything_is_sent() {
     let refused = finish(command.arg("status").env("CHANGEPORT_TOKEN_FILE", yard.path("none")));
     assert_eq!(refused.code(), 64, "{}", refused.err());
     assert!(refused.err().contains("none"), "{}", refused.err());
+}
+
+/// Lets a program open only so many files.
+fn with_few_descriptors(command: &mut Command) {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""]);
+    limited.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        limited.env(name, value.unwrap_or_default());
+    }
+    if let Some(folder) = command.get_current_dir() {
+        limited.current_dir(folder);
+    }
+    *command = limited;
+}
+
+#[test]
+fn a_caller_with_too_many_connections_is_refused_and_others_are_not() {
+    let mut yard = yard_with_tcp();
+    let mut master = yard.start_master_as(with_few_descriptors);
+    let _worker = yard.start_worker("");
+    let address = tcp_address(&mut master);
+    let welcomed = || {
+        let mut raw = yard.raw_client();
+        raw.send(&Hello::new(Role::Client, None));
+        raw.expect::<Welcome>();
+        raw
+    };
+    let mut crowd: Vec<Raw> = (0..64).map(|_| welcomed()).collect();
+    let refused = yard.changeport(&["run", "echo", "x"]);
+    assert_eq!(refused.code(), 75, "it never ran: {}", refused.err());
+    assert!(refused.err().contains("has 64 connections"), "{}", refused.err());
+    let other = finish(over_tcp(&yard, &address, Some("laptop.token")).args(["run", "echo", "y"]));
+    assert_eq!(other.out(), "[y]", "{}", other.err());
+    assert_eq!(yard.ask(&["status"]).len(), 1, "administrators get in");
+    crowd.pop();
+    wait_until("a connection that was given back", || {
+        (yard.changeport(&["run", "echo", "x"]).out() == "[x]").then_some(())
+    });
 }

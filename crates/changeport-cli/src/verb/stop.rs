@@ -15,5 +15,9 @@ pub(crate) fn main(settings: &Settings, request: String, reason: String) -> Resu
         Stage::Ended => "had ended before",
         Stage::Unknown => "was stopped",
     };
-    print(&format!("{} {what}", harmless(&cancelled.request)))
+    let (request, detail) = (harmless(&cancelled.request), harmless(&cancelled.detail));
+    match cancelled.detail.as_str() {
+        "" => print(&format!("{request} {what}")),
+        _ => print(&format!("{request} is going to end: {detail}")),
+    }
 }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tracing::{debug, info};
 
+use super::callers::Callers;
 use super::identity::{self, Principal, Who};
 use super::session::{self, Caller, Way};
 use super::socket_file::SocketFile;
@@ -86,6 +87,7 @@ pub struct ListenerParts {
     pub sources: SourceBoard,
     pub tokens: TokenFile,
     pub users: Users,
+    pub callers: Callers,
 }
 
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! Both speak the same messages; what differs is who may ask for what (`authority`).
 
 mod authority;
+mod callers;
 mod fingerprint;
 mod follower;
 mod identity;
@@ -15,5 +16,6 @@ mod socket_file;
 mod submit;
 mod users;
 
+pub use callers::Callers;
 pub use listener::{Address, Door, Listener, ListenerParts};
 pub use users::Users;

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
 use super::authority::Authority;
+use super::callers::Seat;
 use super::follower::{Follower, Step};
 use super::identity::{Principal, Who};
 use super::listener::{Door, ListenerParts};
@@ -80,7 +81,9 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     let mut frames = FramedRead::new(read, FrameCodec::before_auth());
     let mut out = Out { write };
     let handshake = handshake(&mut frames, &mut out, caller, &door, parts);
-    let ((principal, features), _taken) = admission.shake_hands(handshake).await?;
+    // The connection is counted to its end.
+    let (guest, _taken) = admission.shake_hands(handshake).await?;
+    let Guest { principal, features, seat: _seat } = guest;
     frames.decoder_mut().authenticate();
     let authority = match &door {
         Door::Control => Authority::All,
@@ -107,17 +110,29 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     outcome
 }
 
+/// Whoever passed the handshake.
+struct Guest {
+    principal: Principal,
+    features: u64,
+    seat: Option<Seat>,
+}
+
 async fn handshake<S: AsyncRead + AsyncWrite>(
     frames: &mut Frames<S>,
     out: &mut Out<S>,
     caller: Caller,
     door: &Door,
     parts: &ListenerParts,
-) -> anyhow::Result<(Principal, u64)> {
+) -> anyhow::Result<Guest> {
     let Some(frame) = frames.next().await else { bail!("the client closed the connection") };
     let hello: Hello = frame?.open()?;
-    match judge(&hello, caller, door, parts) {
-        Ok((version, principal)) => {
+    let judged = judge(&hello, caller, door, parts);
+    let seated = judged.and_then(|(version, principal)| {
+        let seat = take_seat(&principal, door, parts)?;
+        Ok((version, principal, seat))
+    });
+    match seated {
+        Ok((version, principal, seat)) => {
             let welcome = Welcome {
                 version,
                 features: 0,
@@ -127,11 +142,27 @@ async fn handshake<S: AsyncRead + AsyncWrite>(
                 principal: principal.name.clone(),
             };
             out.send(&welcome).await?;
-            Ok((principal, hello.features))
+            Ok(Guest { principal, features: hello.features, seat })
         }
         Err(refusal) => {
             out.send(&refusal).await?;
             bail!("refused: {}", refusal.message)
+        }
+    }
+}
+
+/// Counts a client's connection. Administrators always get in.
+fn take_seat(
+    principal: &Principal,
+    door: &Door,
+    parts: &ListenerParts,
+) -> Result<Option<Seat>, Refusal> {
+    match door {
+        Door::Control => Ok(None),
+        Door::Change { .. } => {
+            let hint = "wait for some of your clients to end, or end them";
+            let seat = parts.callers.enter(&principal.name);
+            seat.map(Some).map_err(|full| refusal("too_many_connections", &full.to_string(), hint))
         }
     }
 }

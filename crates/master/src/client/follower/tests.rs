@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::client::Users;
+use crate::client::{Callers, Users};
 use crate::core::listening::{Heard, listen_in};
 use crate::core::{self, Core, Parts, ToSession, WorkerSession};
 use crate::log::{Keeper, Shelf};
@@ -88,6 +88,7 @@ impl Yard {
             sources: SourceBoard::default(),
             tokens: TokenFile::default(),
             users: Users::default(),
+            callers: Callers::of_process(),
         };
         let (sender, orders) = mpsc::channel(16);
         let yard = Self { parts, heard, core, orders, _folder: folder };
