@@ -21,17 +21,29 @@ pub struct Context<'a> {
     problems: Vec<Diagnostic>,
     defined: Vec<(NameKind, Spanned<Name>)>,
     referred: Vec<(NameKind, Spanned<Name>)>,
+    /// The tables that were decoded, with the keys that were asked for.
+    tables: Vec<(Span, Vec<&'static str>)>,
 }
 
 impl<'a> Context<'a> {
     /// Begins with the problems parsing found.
     pub fn new(files: &'a [SourceFile], problems: Vec<Diagnostic>) -> Self {
-        Self { files, problems, defined: Vec::new(), referred: Vec::new() }
+        Self { files, problems, defined: Vec::new(), referred: Vec::new(), tables: Vec::new() }
     }
 
     /// Notes a problem.
     pub fn report(&mut self, problem: Diagnostic) {
         self.problems.push(problem);
+    }
+
+    /// Notes which keys a table may have.
+    pub(crate) fn decoded(&mut self, table: Span, keys: Vec<&'static str>) {
+        self.tables.push((table, keys));
+    }
+
+    /// Returns which keys the tables may have that were decoded so far.
+    pub(crate) fn tables(&self) -> &[(Span, Vec<&'static str>)] {
+        &self.tables
     }
 
     /// Notes that a thing of a kind is defined.

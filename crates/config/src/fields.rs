@@ -52,9 +52,14 @@ impl<'n> Fields<'n> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
+    /// Returns the entry of a key of a later version, which is not among the keys of this one.
+    pub fn peek(&self, key: &str) -> Option<&'n Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
     /// Says whether the key is there, without asking for it.
     pub fn has(&self, key: &str) -> bool {
-        self.entries.iter().any(|entry| entry.key == key)
+        self.peek(key).is_some()
     }
 
     /// Decodes a key that has to be there.
@@ -122,5 +127,6 @@ impl<'n> Fields<'n> {
             };
             cx.report(problem);
         }
+        cx.decoded(self.span, self.asked);
     }
 }

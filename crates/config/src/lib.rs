@@ -18,6 +18,7 @@ pub mod filter;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod name;
+mod page;
 mod registry;
 mod render;
 mod size;
@@ -34,6 +35,7 @@ pub use diagnostic::{Diagnostic, Label, Severity};
 pub use duration::parse_duration;
 pub use fields::Fields;
 pub use name::{BadName, Name};
+pub use page::DecodedKeys;
 pub use registry::{Kind, by_type};
 pub use render::{Style, render, to_json};
 pub use size::{Size, parse_size};

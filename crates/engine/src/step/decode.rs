@@ -42,7 +42,7 @@ const LATER_KEYS: &[&str] = &[
 impl Decode for Step {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let mut fields = Fields::of(node, cx)?.with_later(LATER_KEYS);
-        if is_later(&mut fields, cx) {
+        if is_later(&fields, cx) {
             return None;
         }
         let kind = kind(&mut fields, cx);
@@ -108,9 +108,9 @@ fn kind(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<(&'static str, 
 }
 
 /// Reports a step of a later kind, whose other keys are for that version to judge.
-fn is_later(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> bool {
+fn is_later(fields: &Fields<'_>, cx: &mut Context<'_>) -> bool {
     for later in LATER_KINDS {
-        if let Some(entry) = fields.entry(later) {
+        if let Some(entry) = fields.peek(later) {
             let message = format!("steps of kind `{later}` are not in this version");
             cx.report(Diagnostic::new(Code::NotYet, entry.key_span, message));
             return true;

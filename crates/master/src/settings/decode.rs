@@ -43,7 +43,7 @@ pub(super) fn decode(files: &[SourceFile]) -> (Option<Configuration>, Vec<Diagno
     (configuration, cx.finish())
 }
 
-fn top(tree: &Node, cx: &mut Context<'_>) -> Option<Configuration> {
+pub(super) fn top(tree: &Node, cx: &mut Context<'_>) -> Option<Configuration> {
     let mut fields = Fields::of(tree, cx)?.with_later(LATER);
     version(&mut fields, cx);
     let master = fields.required::<MasterSection>("master", cx);

@@ -11,6 +11,8 @@ mod files;
 pub mod fuzz;
 mod master;
 #[cfg(test)]
+mod page_test;
+#[cfg(test)]
 mod tests;
 mod worker_port;
 

@@ -240,6 +240,22 @@ mod tests {
     }
 
     #[test]
+    fn the_page_describes_every_key_and_no_other() {
+        let page = include_str!("../../../../docs/CONFIGURATION.md");
+        let page = page.split("\n## worker.toml").nth(1).unwrap();
+        let folder = Folder::new().0.path().to_owned();
+        let text = "masters = [\"127.0.0.1:1\"]\nname = \"w\"\ntoken = { file = \"token\" }\n\
+                    repositories = {}\noutput = {}\nprocesses = {}\nmemory = {}\n";
+        let files = [SourceFile { path: "worker.toml".into(), folder, text: text.to_owned() }];
+        let (tree, problems) = config::parse(&files);
+        let mut cx = Context::new(&files, problems);
+        Settings::decode(&tree, &mut cx);
+        let mut keys = config::DecodedKeys::default();
+        keys.add(&tree, &cx);
+        assert_eq!(keys.compare(&page.replace("### `worker.toml`", "### ``")), [""; 0]);
+    }
+
+    #[test]
     fn words_of_later_versions_are_told_as_such_and_nothing_else_is() {
         let later = "masters = [\"ci.example.org:9989\"]\nname = \"w1\"\nlabels = []\n\
                      key = { credential = \"worker.key\" }\nrun_as = { min_uid = 1000 }\n\
