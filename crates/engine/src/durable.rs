@@ -36,7 +36,8 @@ pub struct Durable {
     pub(crate) changes: Table<Change>,
     pub(crate) heads: Table<SourceHeads>,
     pub(crate) pending: Table<Pending>,
-    pub(crate) keys: Table<SubmissionKey>,
+    /// Accepted by the event at hand. Nothing is decided by older ones.
+    new_keys: Vec<SubmissionKey>,
     requests: Table<Request>,
     builds: Table<Build>,
     pub(crate) commands: Table<Command>,
@@ -66,7 +67,6 @@ impl Durable {
             changes: Table::restore(rows.changes),
             heads: Table::restore(rows.heads),
             pending: Table::restore(rows.pending),
-            keys: Table::restore(rows.keys),
             commands: Table::restore(rows.commands),
             ..Self::default()
         };
@@ -92,7 +92,6 @@ impl Durable {
             changes: self.changes.iter().cloned().collect(),
             heads: self.heads.iter().cloned().collect(),
             pending: self.pending.iter().cloned().collect(),
-            keys: self.keys.iter().cloned().collect(),
             requests: self.requests.iter().cloned().collect(),
             builds: self.builds.iter().cloned().collect(),
             commands: self.commands.iter().cloned().collect(),
@@ -106,7 +105,7 @@ impl Durable {
         writes.extend(self.changes.drain().into_iter().map(Write::Change));
         writes.extend(self.heads.drain().into_iter().map(Write::SourceHeads));
         writes.extend(self.pending.drain().into_iter().map(Write::Pending));
-        writes.extend(self.keys.drain().into_iter().map(Write::SubmissionKey));
+        writes.extend(self.new_keys.drain(..).map(Write::SubmissionKey));
         writes.extend(self.requests.drain().into_iter().map(Write::Request));
         writes.extend(self.builds.drain().into_iter().map(Write::Build));
         writes.extend(self.commands.drain().into_iter().map(Write::Command));
@@ -277,6 +276,11 @@ impl Durable {
     pub(crate) fn free_kept_place(&mut self, id: CommandId) {
         let Some(command) = self.commands.get(&id) else { return };
         free(&mut self.slots, &command.worker, command.slot);
+    }
+
+    /// Has the store keep what was answered to a key.
+    pub(crate) fn keep_key(&mut self, key: SubmissionKey) {
+        self.new_keys.push(key);
     }
 
     /// Notes that something needs the change.

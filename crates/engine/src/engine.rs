@@ -99,7 +99,6 @@ impl Engine {
                 Deadline::Look => {}
                 Deadline::Stable { scheduler, lane } => self.stable(now, &scheduler, &lane),
                 Deadline::Unfollowed(request) => self.unfollowed(now, request),
-                Deadline::Keys => self.retire_keys(now),
             }
         }
     }

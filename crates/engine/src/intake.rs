@@ -12,10 +12,6 @@ use crate::row::{Change, Launch, OnDisconnect, SourceHeads, SubmissionKey};
 use crate::schedule::NewRequest;
 use crate::time::Now;
 use crate::variable::Pattern;
-use crate::volatile::Deadline;
-
-/// The engine answers repeated submissions itself for this long; the store knows older ones.
-pub(crate) const KEY_LIFE_US: i64 = 24 * 3_600 * 1_000_000;
 
 /// The category of the change that a launch is.
 const LAUNCH_CATEGORY: &str = "launch";
@@ -42,7 +38,7 @@ impl From<Refusal> for NotMade {
 impl Engine {
     pub(crate) fn submitted(&mut self, now: Now, ticket: Ticket, submission: Submission) {
         let Submission { principal, key, body, offer } = submission;
-        if let Some(known) = self.durable.keys.get(&(principal.clone(), key.clone())) {
+        if let Some(known) = self.volatile.recent.find(&principal, &key) {
             let answer = repeat(known, body);
             self.answer(ticket, answer);
             return;
@@ -60,7 +56,7 @@ impl Engine {
 
     fn accept(&mut self, now: Now, ticket: Ticket, id: SubmissionId, made: Made) {
         let Made { change, requests, schedulers } = made;
-        self.durable.keys.put(SubmissionKey {
+        let row = SubmissionKey {
             principal: id.principal,
             key: id.key,
             body: id.body,
@@ -68,9 +64,9 @@ impl Engine {
             requests: requests.clone(),
             schedulers: schedulers.clone(),
             accepted_us: now.wall_us,
-            is_retired: false,
-        });
-        self.volatile.arm_if_absent(Deadline::Keys, now.boot_us + KEY_LIFE_US);
+        };
+        self.durable.keep_key(row.clone());
+        self.volatile.recent.remember(now.boot_us, row);
         self.answer(ticket, Answer::Accepted(Accepted { change, requests, schedulers }));
     }
 
@@ -187,24 +183,6 @@ impl Engine {
             holders: 0,
         });
         Ok(id)
-    }
-
-    pub(crate) fn retire_keys(&mut self, now: Now) {
-        let old: Vec<_> = self
-            .durable
-            .keys
-            .iter()
-            .filter(|key| key.accepted_us <= now.wall_us - KEY_LIFE_US)
-            .map(|key| (key.principal.clone(), key.key.clone()))
-            .collect();
-        for key in old {
-            if let Some(key) = self.durable.keys.edit(&key) {
-                key.is_retired = true;
-            }
-        }
-        if !self.durable.keys.is_empty() {
-            self.volatile.arm(Deadline::Keys, now.boot_us + KEY_LIFE_US / 24);
-        }
     }
 }
 

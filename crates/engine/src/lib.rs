@@ -27,6 +27,7 @@ mod id;
 mod intake;
 mod line;
 mod plan;
+mod recent;
 pub mod reference;
 mod restore;
 pub mod result;

@@ -8,7 +8,6 @@ use attempt::master::State;
 use crate::decision::Action;
 use crate::durable::{Durable, Identity};
 use crate::engine::Engine;
-use crate::intake::KEY_LIFE_US;
 use crate::row::{OnDisconnect, Rows};
 use crate::settings::Settings;
 use crate::time::Now;
@@ -56,9 +55,6 @@ impl Engine {
             .collect();
         for request in attended {
             self.presume_followed(now, request);
-        }
-        if !self.durable.keys.is_empty() {
-            self.volatile.arm(Deadline::Keys, now.boot_us + KEY_LIFE_US / 24);
         }
     }
 

@@ -51,10 +51,6 @@ impl<R: Row> Table<R> {
         self.rows.values()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Returns a row for changing; it will be written.
     pub(crate) fn edit(&mut self, key: &R::Key) -> Option<&mut R> {
         let row = self.rows.get_mut(key)?;

@@ -8,6 +8,7 @@ use config::Name;
 use crate::audience::Audience;
 use crate::event::Readiness;
 use crate::id::RequestId;
+use crate::recent::Recent;
 use crate::time::Now;
 
 /// Something that happens by itself when its time comes.
@@ -17,8 +18,6 @@ pub(crate) enum Deadline {
     Stable { scheduler: Name, lane: String },
     /// The time after which a request nobody follows is given up.
     Unfollowed(RequestId),
-    /// Keys of submissions are let go of.
-    Keys,
     /// The audience is looked at again.
     Look,
 }
@@ -53,6 +52,7 @@ pub(crate) struct Volatile {
     left_us: BTreeMap<Name, i64>,
     pub(crate) followers: BTreeMap<RequestId, u32>,
     pub(crate) audience: Audience,
+    pub(crate) recent: Recent,
     due: BTreeMap<Deadline, i64>,
     order: BTreeSet<(i64, Deadline)>,
 }

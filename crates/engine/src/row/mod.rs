@@ -21,7 +21,8 @@ pub use pending::Pending;
 pub use request::{OnDisconnect, Request, RequestState};
 pub use source::SourceHeads;
 
-/// One row to write: insert, or replace the row with the same key.
+/// One row to write: insert, or replace the row with the same key. A submission's key is only
+/// ever inserted.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "rows are moved once; a box each costs more")]
 pub enum Write {
@@ -42,7 +43,6 @@ pub struct Rows {
     pub changes: Vec<Change>,
     pub heads: Vec<SourceHeads>,
     pub pending: Vec<Pending>,
-    pub keys: Vec<SubmissionKey>,
     pub requests: Vec<Request>,
     pub builds: Vec<Build>,
     pub commands: Vec<Command>,

@@ -57,14 +57,17 @@ impl Clients {
         ticket
     }
 
-    /// Something new, or something old once more.
-    pub(crate) fn submit(&mut self, rng: &mut Rng, database: &Database) -> Option<Event> {
+    /// Something new, perhaps twice at once, or something old once more.
+    pub(crate) fn submit(&mut self, rng: &mut Rng, database: &Database) -> Vec<Event> {
         let submission = match rng.below(10) {
-            0 => self.old_submission(rng)?,
-            1 => self.unanswered.pop()?,
-            _ => self.new_submission(rng),
+            0 => self.old_submission(rng),
+            1 => self.unanswered.pop(),
+            _ => Some(self.new_submission(rng)),
         };
-        self.offer(submission, database)
+        // Both were looked up before either was accepted.
+        let twin = submission.clone().filter(|_| rng.permille(100));
+        let both = submission.into_iter().chain(twin);
+        both.filter_map(|submission| self.offer(submission, database)).collect()
     }
 
     /// Repeats everything that was never answered.
@@ -76,14 +79,14 @@ impl Clients {
     fn offer(&mut self, submission: Submission, database: &Database) -> Option<Event> {
         let id = (submission.principal.clone(), submission.key.clone());
         let ticket = self.ticket(Asked::Submission(Box::new(submission.clone())));
-        // Keys the engine let go of are known to the listener by the store alone.
+        // The listener asks the store first.
         match database.keys.get(&id) {
-            Some(known) if known.is_retired => {
+            Some(known) => {
                 let answer = repeat(known, submission.body);
                 self.answered(ticket, &answer, database);
                 None
             }
-            Some(_) | None => Some(Event::Submitted { ticket, submission }),
+            None => Some(Event::Submitted { ticket, submission }),
         }
     }
 

@@ -39,7 +39,6 @@ pub(crate) struct Database {
 #[derive(Debug, Clone, Default)]
 struct Alive {
     changes: BTreeSet<ChangeId>,
-    keys: BTreeSet<(String, String)>,
     requests: BTreeSet<RequestId>,
     builds: BTreeSet<BuildId>,
     commands: BTreeSet<CommandId>,
@@ -108,7 +107,6 @@ impl Database {
             changes: pick(&self.changes, &self.alive.changes),
             heads: self.heads.values().cloned().collect(),
             pending: self.armed().cloned().collect(),
-            keys: pick(&self.keys, &self.alive.keys),
             requests: pick(&self.requests, &self.alive.requests),
             builds: pick(&self.builds, &self.alive.builds),
             commands: pick(&self.commands, &self.alive.commands),
@@ -144,13 +142,8 @@ impl Database {
 
     fn key(&mut self, row: SubmissionKey) {
         let id = (row.principal.clone(), row.key.clone());
-        if let Some(old) = self.keys.get(&id) {
-            let expected = SubmissionKey { is_retired: row.is_retired, ..old.clone() };
-            assert_eq!(row, expected, "what was answered to a key is a fact");
-            assert!(!old.is_retired, "key {id:?} was let go of and came back");
-        }
-        note(&mut self.alive.keys, id.clone(), !row.is_retired);
-        self.keys.insert(id, row);
+        let old = self.keys.insert(id, row);
+        assert_eq!(old, None, "a key is answered once");
     }
 
     fn request(&mut self, row: Request) {

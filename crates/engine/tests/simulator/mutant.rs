@@ -57,8 +57,6 @@ pub(crate) enum Column {
     Heads,
     PendingChanges,
     PendingArmed,
-    KeyBody,
-    KeyRequests,
     RequestOnDisconnect,
     RequestOwner,
     RequestChanges,
@@ -101,8 +99,6 @@ impl Mutant {
         Self::ForgottenColumn(Column::Heads),
         Self::ForgottenColumn(Column::PendingChanges),
         Self::ForgottenColumn(Column::PendingArmed),
-        Self::ForgottenColumn(Column::KeyBody),
-        Self::ForgottenColumn(Column::KeyRequests),
         Self::ForgottenColumn(Column::RequestOnDisconnect),
         Self::ForgottenColumn(Column::RequestOwner),
         Self::ForgottenColumn(Column::RequestChanges),
@@ -188,8 +184,6 @@ impl Column {
                 rows.pending.iter_mut().for_each(|row| row.changes.truncate(1));
             }
             Self::PendingArmed => rows.pending.iter_mut().for_each(|row| row.armed_us = 0),
-            Self::KeyBody => rows.keys.iter_mut().for_each(|row| row.body = 0),
-            Self::KeyRequests => rows.keys.iter_mut().for_each(|row| row.requests.clear()),
             Self::RequestOnDisconnect => rows
                 .requests
                 .iter_mut()

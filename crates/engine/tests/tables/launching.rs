@@ -199,14 +199,9 @@ fn a_client_that_did_not_look_for_a_variable_is_asked_and_nothing_is_taken() {
     }
     let all = || offer("tool", follow, &["TERM", "DISPLAY", "LC_*"]);
     let first = accepted(yard.submit(all()));
-    for restarts in [false, true] {
-        if restarts {
-            yard.restart();
-        }
-        assert_eq!(accepted(yard.submit(all())), first, "the same launch, not asked again");
-        let repeated = yard.submit(offer("tool", follow, &[]));
-        assert_eq!(accepted(repeated), first, "what was taken is not asked about");
-    }
+    assert_eq!(accepted(yard.submit(all())), first, "the same launch, not asked again");
+    let repeated = yard.submit(offer("tool", follow, &[]));
+    assert_eq!(accepted(repeated), first, "what was taken is not asked about");
     assert_eq!(yard.names(), ["tool#1"]);
 }
 
@@ -243,13 +238,8 @@ fn submission(principal: &str, key: &str, body: u64) -> Submission {
 fn a_key_stands_for_one_submission() {
     let mut yard = Yard::new(APPS);
     let first = yard.submit(submission(ANN, "k1", 5));
-    for restarts in [false, true] {
-        if restarts {
-            yard.restart();
-        }
-        assert_eq!(yard.submit(submission(ANN, "k1", 5)), first, "the same answer");
-        assert_eq!(refused(yard.submit(submission(ANN, "k1", 6))), "key_reused");
-    }
+    assert_eq!(yard.submit(submission(ANN, "k1", 5)), first, "the same answer");
+    assert_eq!(refused(yard.submit(submission(ANN, "k1", 6))), "key_reused");
     let change =
         Submission { offer: Offer::Change(NewChange::default()), ..submission(ANN, "k1", 7) };
     assert_eq!(refused(yard.submit(change)), "key_reused");
@@ -281,18 +271,15 @@ fn a_refused_submission_does_not_use_its_key_up() {
 }
 
 #[test]
-fn a_key_is_left_to_the_database_after_a_day() {
+fn a_key_is_left_to_the_database_after_some_minutes_or_a_restart() {
     for restarts in [false, true] {
         let mut yard = Yard::new(APPS);
         let first = yard.submit(submission(ANN, "k1", 5));
-        yard.wait(23 * 3_600 * SECOND);
         if restarts {
             yard.restart();
+        } else {
+            yard.wait(3_600 * SECOND);
         }
-        assert!(!yard.keys["k1"].is_retired);
-        yard.wait(2 * 3_600 * SECOND);
-        assert!(yard.keys["k1"].is_retired, "{restarts}");
-        assert_eq!(yard.engine.durable().rows().keys, []);
         // What the listener answers once it has found the row.
         assert_eq!(engine::repeat(&yard.keys["k1"], 5), first);
         assert_eq!(refused(engine::repeat(&yard.keys["k1"], 6)), "key_reused");

@@ -4,7 +4,7 @@ use engine::Rows;
 
 use super::query::{Query, both};
 use super::record::{ReadError, Record};
-use super::row::{build, change, command, counter, key, pending, request, source};
+use super::row::{build, change, command, counter, pending, request, source};
 use super::run::Run;
 use super::{Store, StoreError};
 
@@ -25,7 +25,6 @@ pub(super) async fn rows<C: Run>(from: &mut C) -> Result<Rows, StoreError> {
         changes: list(from, "load changes", change::living(), change::read).await?,
         heads: list(from, "load heads of sources", source::living(), source::read).await?,
         pending: list(from, "load stable timers", pending::living(), pending::read).await?,
-        keys: list(from, "load idempotency keys", key::living(), key::read).await?,
         requests: list(from, "load requests", request::living(), request::read).await?,
         builds: list(from, "load builds", build::living(), build::read).await?,
         commands: list(from, "load commands", command::living(), command::read).await?,

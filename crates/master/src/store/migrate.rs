@@ -35,6 +35,7 @@ migrations! {
     1 "first": "0001_first.sql";
     2 "requests by owner": "0002_request_owner.sql";
     3 "command slot": "0003_command_slot.sql";
+    4 "keys are facts": "0004_keys_are_facts.sql";
 }
 
 // BIGINT is what both read as an i64; SQLite takes any word for it.

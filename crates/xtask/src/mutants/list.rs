@@ -183,8 +183,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     bug(
         INTAKE,
-        "if let Some(known) = «self.durable.keys.get(&(principal.clone(), key.clone()))» {",
-        "None",
+        "if let Some(known) = «self.volatile.recent.find(&principal, &key)» {",
+        "None::<&SubmissionKey>",
         "a repeated submission is accepted twice",
     ),
     bug(

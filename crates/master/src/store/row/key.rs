@@ -1,4 +1,4 @@
-//! Idempotency keys; the engine holds those of the last day, the rest is only here.
+//! Idempotency keys. They are only here, but for those the engine accepted a moment ago.
 
 use engine::ChangeId;
 use engine::row::SubmissionKey;
@@ -11,44 +11,27 @@ use crate::store::{Store, StoreError};
 macro_rules! select {
     ($tail:literal) => {
         concat!(
-            "SELECT principal, key, body, change, requests, schedulers, accepted_us, is_retired \
+            "SELECT principal, key, body, change, requests, schedulers, accepted_us \
              FROM submission_key ",
             $tail
         )
     };
 }
 
+/// A key that is there already fails: it was answered, and its caller has to be told the same.
 pub(in crate::store) fn put(row: &SubmissionKey) -> Query<'_> {
-    let SubmissionKey {
-        principal,
-        key,
-        body,
-        change,
-        requests,
-        schedulers,
-        accepted_us,
-        is_retired,
-    } = row;
+    let SubmissionKey { principal, key, body, change, requests, schedulers, accepted_us } = row;
     query!(
         "INSERT INTO submission_key (principal, key, body, change, requests, schedulers, \
-         accepted_us, is_retired) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
-         ON CONFLICT (principal, key) DO UPDATE SET body = excluded.body, \
-         change = excluded.change, requests = excluded.requests, \
-         schedulers = excluded.schedulers, accepted_us = excluded.accepted_us, \
-         is_retired = excluded.is_retired",
+         accepted_us) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         principal.as_str(),
         key.as_str(),
         body.cast_signed(),
         change.0,
         pack(requests),
         pack(schedulers),
-        *accepted_us,
-        i64::from(*is_retired)
+        *accepted_us
     )
-}
-
-pub(in crate::store) fn living() -> Query<'static> {
-    query!(select!("WHERE is_retired = 0 ORDER BY principal, key"))
 }
 
 pub(in crate::store) fn read(record: &Record) -> Result<SubmissionKey, ReadError> {
@@ -60,7 +43,6 @@ pub(in crate::store) fn read(record: &Record) -> Result<SubmissionKey, ReadError
         requests: unpack("requests", &record.bytes("requests")?)?,
         schedulers: unpack("schedulers", &record.bytes("schedulers")?)?,
         accepted_us: record.int("accepted_us")?,
-        is_retired: record.int("is_retired")? != 0,
     })
 }
 

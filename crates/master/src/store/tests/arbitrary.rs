@@ -97,21 +97,17 @@ pub(super) fn pending() -> impl Strategy<Value = Pending> {
 
 pub(super) fn key() -> impl Strategy<Value = SubmissionKey> {
     let requests = vec(request_name(), 0..3);
-    (text(), text(), any::<u64>(), int(), requests, vec(text(), 0..3), int(), any::<bool>())
-        .prop_map(
-            |(principal, key, body, change, requests, schedulers, accepted_us, is_retired)| {
-                SubmissionKey {
-                    principal,
-                    key,
-                    body,
-                    change: ChangeId(change),
-                    requests,
-                    schedulers,
-                    accepted_us,
-                    is_retired,
-                }
-            },
-        )
+    (text(), text(), any::<u64>(), int(), requests, vec(text(), 0..3), int()).prop_map(
+        |(principal, key, body, change, requests, schedulers, accepted_us)| SubmissionKey {
+            principal,
+            key,
+            body,
+            change: ChangeId(change),
+            requests,
+            schedulers,
+            accepted_us,
+        },
+    )
 }
 
 fn user() -> impl Strategy<Value = User> {

@@ -17,6 +17,7 @@ const ROWS: usize = 60;
 suite! {
     every_row_comes_back_as_it_was_written,
     what_is_loaded_are_the_living_rows_as_last_written,
+    keys_come_back_and_are_taken_once,
     sealed_logs_come_back,
 }
 
@@ -29,7 +30,6 @@ fn any_rows() -> Rows {
         pending: distinct(samples(pending(), ROWS), |row| {
             (row.scheduler.clone(), row.lane.clone())
         }),
-        keys: distinct(samples(key(), ROWS), |row| (row.principal.clone(), row.key.clone())),
         requests: samples(request(), ROWS),
         builds: samples(build(), ROWS),
         commands: distinct(samples(command(), ROWS), |row| row.id()),
@@ -62,12 +62,11 @@ fn distinct<T, K: Ord>(rows: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
 }
 
 fn writes(rows: &Rows) -> Vec<Write> {
-    let Rows { counters, changes, heads, pending, keys, requests, builds, commands } = rows.clone();
+    let Rows { counters, changes, heads, pending, requests, builds, commands } = rows.clone();
     let mut writes: Vec<Write> = counters.into_iter().map(Write::Counter).collect();
     writes.extend(changes.into_iter().map(Write::Change));
     writes.extend(heads.into_iter().map(Write::SourceHeads));
     writes.extend(pending.into_iter().map(Write::Pending));
-    writes.extend(keys.into_iter().map(Write::SubmissionKey));
     writes.extend(requests.into_iter().map(Write::Request));
     writes.extend(builds.into_iter().map(Write::Build));
     writes.extend(commands.into_iter().map(Write::Command));
@@ -78,7 +77,6 @@ fn writes(rows: &Rows) -> Vec<Write> {
 fn living(mut rows: Rows) -> Rows {
     rows.changes.retain(|row| row.holders > 0);
     rows.pending.retain(|row| !row.changes.is_empty());
-    rows.keys.retain(|row| !row.is_retired);
     rows.requests.retain(|row| !matches!(row.state, RequestState::Done { .. }));
     rows.builds.retain(|row| row.end.is_none());
     rows.commands.retain(|row| !matches!(row.half.state, attempt::master::State::Sealed { .. }));
@@ -105,12 +103,11 @@ fn exhaust_counters(rows: &mut Rows) {
 }
 
 fn assert_same_rows(found: Rows, expected: Rows) {
-    let Rows { counters, changes, heads, pending, keys, requests, builds, commands } = expected;
+    let Rows { counters, changes, heads, pending, requests, builds, commands } = expected;
     assert_same(found.counters, counters, |row| row.name.clone());
     assert_same(found.changes, changes, |row| row.id);
     assert_same(found.heads, heads, |row| row.source.clone());
     assert_same(found.pending, pending, |row| (row.scheduler.clone(), row.lane.clone()));
-    assert_same(found.keys, keys, |row| (row.principal.clone(), row.key.clone()));
     assert_same(found.requests, requests, |row| row.id);
     assert_same(found.builds, builds, |row| row.id);
     assert_same(found.commands, commands, |row| row.id());
@@ -122,9 +119,6 @@ async fn every_row_comes_back_as_it_was_written(yard: Yard) {
     store.commit(&writes(&rows)).await.unwrap();
     for row in rows.changes {
         assert_eq!(store.change_by_id(row.id).await.unwrap(), Some(row));
-    }
-    for row in rows.keys {
-        assert_eq!(store.key_find(&row.principal, &row.key).await.unwrap(), Some(row));
     }
     for row in rows.requests {
         assert_eq!(store.request_by_id(row.id).await.unwrap().as_ref(), Some(&row));
@@ -138,6 +132,20 @@ async fn every_row_comes_back_as_it_was_written(yard: Yard) {
         assert_eq!(store.command_by_id(row.id()).await.unwrap().as_ref(), Some(&row));
         assert_eq!(store.commands_of(row.build).await.unwrap(), [row]);
     }
+}
+
+async fn keys_come_back_and_are_taken_once(yard: Yard) {
+    let store = yard.store().await;
+    let rows = distinct(samples(key(), ROWS), |row| (row.principal.clone(), row.key.clone()));
+    let writes: Vec<Write> = rows.iter().cloned().map(Write::SubmissionKey).collect();
+    store.commit(&writes).await.unwrap();
+    for row in &rows {
+        let found = store.key_find(&row.principal, &row.key).await.unwrap();
+        assert_eq!(found.as_ref(), Some(row));
+    }
+    assert!(store.commit(&writes[..1]).await.is_err());
+    let found = store.key_find(&rows[0].principal, &rows[0].key).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&rows[0]), "the first answer stands");
 }
 
 async fn what_is_loaded_are_the_living_rows_as_last_written(yard: Yard) {
@@ -164,10 +172,6 @@ async fn what_is_loaded_are_the_living_rows_as_last_written(yard: Yard) {
     rotate(&mut second.pending, |row, other| {
         (row.changes, row.armed_us, row.stable_us) =
             (other.changes, other.armed_us, other.stable_us);
-    });
-    rotate(&mut second.keys, |row, other| {
-        let (principal, key) = (row.principal.clone(), row.key.clone());
-        *row = engine::row::SubmissionKey { principal, key, ..other };
     });
     rotate(&mut second.commands, |row, other| {
         let (id, build) = (row.id(), row.build);
