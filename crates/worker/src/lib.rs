@@ -2,7 +2,8 @@
 //! and output home.
 //!
 //! `daemon` owns the commands and is the only one that decides; `link` is the connection to a
-//! master; `exec` turns an order into something a shim can run; `control` is the line to people
+//! master; `exec` turns an order into something a shim can run; `workdirs` keeps what it works in;
+//! `control` is the line to people
 //! on this machine; `git_step` is a program of its own that a git step runs under a shim.
 //!
 //! **Invariants**
@@ -18,6 +19,7 @@ mod git_step;
 mod link;
 mod settings;
 mod tasks;
+mod workdirs;
 
 pub use cli::main;
 

@@ -17,6 +17,7 @@ mod git_poll;
 mod giving_up;
 mod hangup;
 mod installed;
+mod keep_free;
 mod launch;
 mod limits;
 mod log_range;

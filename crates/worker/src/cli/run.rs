@@ -2,7 +2,6 @@
 //!
 //! In this order: the lock of the data directory, the spawners, the spool, and only then threads.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +22,7 @@ use crate::exec::{Own, Workshop};
 use crate::link::{self, LinkState, Links};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
+use crate::workdirs::{self, Workdirs};
 
 const SHIM: &str = "yardmaster-shim";
 /// Events that wait for the daemon's loop; a full queue stops reading the connection.
@@ -71,7 +71,8 @@ struct Prepared {
 fn prepare(mut settings: Settings) -> anyhow::Result<Prepared> {
     let data = settings.data.clone();
     let work = data.join("work");
-    fs::create_dir_all(&work).with_context(|| format!("make {}", work.display()))?;
+    let workdirs = Workdirs::open(work.clone(), settings.disk);
+    let workdirs = workdirs.with_context(|| format!("make {}", work.display()))?;
     let spool = SpoolRoot::open(&data.join("spool"))?;
     let program = std::env::current_exe().context("find this program's own file")?;
     let shim = settings.shim.take().unwrap_or_else(|| beside(&program));
@@ -80,7 +81,7 @@ fn prepare(mut settings: Settings) -> anyhow::Result<Prepared> {
     let home = shim::Home::find(settings.limits.groups);
     machine::tell(home.as_ref(), settings.limits);
     let workshop = Workshop {
-        work,
+        workdirs: Arc::new(workdirs),
         program,
         own: Own::read(&data),
         variables: std::mem::take(&mut settings.env),
@@ -124,6 +125,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
     let end = tasks.end().clone();
     let words = machine::words(workshop.home.as_ref());
     let cgroup = machine::word(workshop.home.as_ref());
+    let workdirs = workshop.workdirs.clone();
     let parts = Parts {
         spool: spool.clone(),
         spawners,
@@ -155,6 +157,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
     let mut ended = tasks.spawn_watched("daemon", daemon.run(queue));
     tasks.spawn("control socket", server.run(tasks.clone()));
     tasks.spawn("link", link::run(links, end.clone()));
+    tasks.spawn("janitor", workdirs::run(workdirs, end.clone()));
     loop {
         // All branches are cancel-safe.
         tokio::select! {

@@ -16,12 +16,14 @@ mod workdir;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use config::BadName;
 use proto::message::command::Start;
 use shim::{Home, OutputCap, Spec, Stdin};
 
 use crate::settings::{LimitPolicy, OutputPolicy, Repositories, Variables};
+use crate::workdirs::Workdirs;
 
 pub(crate) use environment::Own;
 
@@ -31,8 +33,7 @@ const KILL_GRACE_MS: u64 = 10_000;
 /// What all commands of this worker have in common.
 #[derive(Debug)]
 pub(crate) struct Workshop {
-    /// The directory of all working directories.
-    pub work: PathBuf,
+    pub workdirs: Arc<Workdirs>,
     /// This program, which is also the git step.
     pub program: PathBuf,
     pub own: Own,
@@ -65,10 +66,10 @@ pub(crate) enum OrderError {
 
 /// Makes the working directory and says what to run in it.
 pub(crate) fn spec(start: &Start, workshop: &Workshop) -> Result<Spec, OrderError> {
-    let place = workdir::Place::of(start, &workshop.work)?;
+    let place = workdir::Place::of(start, workshop.workdirs.path())?;
     let argv = program::argv(start, workshop, &place)?;
     let env = environment::of(start, workshop)?;
-    let cwd = place.make()?;
+    let cwd = place.make(&workshop.workdirs)?;
     let (group, notes) = limits::of(start, workshop);
     Ok(Spec {
         argv,

@@ -7,10 +7,12 @@ use std::path::Path;
 use proto::message::command::{CommandId, Program, Start, Variable};
 
 use super::*;
+use crate::settings::DiskPolicy;
 
 fn workshop(work: &Path) -> Workshop {
+    let workdirs = Workdirs::open(work.to_owned(), DiskPolicy::default()).unwrap();
     Workshop {
-        work: work.to_owned(),
+        workdirs: Arc::new(workdirs),
         program: PathBuf::from("/usr/bin/worker"),
         own: Own::default(),
         variables: Variables::default(),

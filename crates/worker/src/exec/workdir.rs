@@ -15,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::OrderError;
+use crate::workdirs::Workdirs;
 
 const BUILD: &str = "build";
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::PATH);
@@ -65,11 +66,12 @@ impl Place {
     }
 
     /// Makes what is missing and returns the path with all links resolved.
-    pub(super) fn make(&self) -> Result<PathBuf, OrderError> {
-        self.walk().map_err(|error| {
+    pub(super) fn make(&self, workdirs: &Workdirs) -> Result<PathBuf, OrderError> {
+        let made = workdirs.enter(&self.builder, self.slot, || self.walk());
+        made.and_then(|path| Ok(path?)).map_err(|source| {
             let mut path = self.slot_path().join(BUILD);
             path.extend(&self.below);
-            OrderError::Directory { path, source: error.into() }
+            OrderError::Directory { path, source }
         })
     }
 

@@ -1,6 +1,7 @@
 //! `worker.toml`: read whole, decoded with every problem found in one run.
 
 mod address;
+mod disk;
 mod environment;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -17,6 +18,7 @@ use config::{
 };
 
 pub(crate) use address::Address;
+pub(crate) use disk::DiskPolicy;
 pub(crate) use environment::Variables;
 pub(crate) use limits::LimitPolicy;
 pub(crate) use output::OutputPolicy;
@@ -25,7 +27,7 @@ pub(crate) use token::Token;
 const DATA: &str = "/var/lib/yardmaster/worker";
 
 /// Keys of later versions.
-const LATER: &[&str] = &["certificate", "containers", "disk", "key", "labels", "run_as", "tls"];
+const LATER: &[&str] = &["certificate", "containers", "key", "labels", "run_as", "tls"];
 /// Those by which a worker encrypts and proves who it is, instead of a token.
 const TLS: &[&str] = &["certificate", "key", "tls"];
 
@@ -52,6 +54,8 @@ pub(crate) struct Settings {
     pub output: OutputPolicy,
     /// How much a command may use.
     pub limits: LimitPolicy,
+    /// How much room is left on the disk.
+    pub disk: DiskPolicy,
 }
 
 /// The worker's own policy about repositories; it wins over the master's.
@@ -111,6 +115,7 @@ impl Decode for Settings {
         let repositories = fields.or("repositories", Repositories::default(), cx);
         let output = fields.or("output", OutputPolicy::default(), cx);
         let limits = LimitPolicy::decode(&mut fields, cx);
+        let disk = fields.or("disk", DiskPolicy::default(), cx);
         fields.finish(cx);
         Some(Self {
             masters: masters?.value.into_iter().map(|master| master.value).collect(),
@@ -123,6 +128,7 @@ impl Decode for Settings {
             repositories: repositories?,
             output: output?,
             limits: limits?,
+            disk: disk?,
         })
     }
 }
@@ -245,7 +251,7 @@ mod tests {
         let page = page.split("\n## worker.toml").nth(1).unwrap();
         let folder = Folder::new().0.path().to_owned();
         let text = "masters = [\"127.0.0.1:1\"]\nname = \"w\"\ntoken = { file = \"token\" }\n\
-                    repositories = {}\noutput = {}\nprocesses = {}\nmemory = {}\n";
+                    repositories = {}\noutput = {}\nprocesses = {}\nmemory = {}\ndisk = {}\n";
         let files = [SourceFile { path: "worker.toml".into(), folder, text: text.to_owned() }];
         let (tree, problems) = config::parse(&files);
         let mut cx = Context::new(&files, problems);
@@ -259,7 +265,7 @@ mod tests {
     fn words_of_later_versions_are_told_as_such_and_nothing_else_is() {
         let later = "masters = [\"ci.example.org:9989\"]\nname = \"w1\"\nlabels = []\n\
                      key = { credential = \"worker.key\" }\nrun_as = { min_uid = 1000 }\n\
-                     containers = \"podman\"\ndisk = { keep_free = \"20GiB\" }\ntls = true\n\
+                     containers = \"podman\"\ndisk = { path = \"/var\" }\ntls = true\n\
                      certificate = \"tls.crt\"\n";
         assert_eq!(Folder::new().codes(later), [Code::NotYet; 7]);
     }
