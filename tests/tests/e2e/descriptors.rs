@@ -5,7 +5,8 @@ use std::fs;
 use std::process::Command;
 
 use e2e::{Daemon, Raw, Yard, wait_until};
-use proto::message::hello::{Hello, Role};
+use proto::Message as _;
+use proto::message::hello::{Hello, Role, Welcome};
 use rustix::process::{Resource, Rlimit, prlimit};
 
 const FEW: u64 = 64;
@@ -91,8 +92,8 @@ fn crowd(yard: &Yard) -> Vec<Raw> {
         let mut raw = yard.raw_client();
         raw.send(&Hello::new(Role::Client, None));
         match raw.receive() {
-            Some(_welcome) => inside.push(raw),
-            None => outside += 1,
+            Some(frame) if frame.kind == Welcome::KIND => inside.push(raw),
+            Some(_) | None => outside += 1,
         }
     }
     inside
@@ -104,12 +105,14 @@ fn a_master_with_few_descriptors_keeps_some_for_its_work() {
     let mut master = yard.start_master_as(with_few);
     let _worker = yard.start_worker("");
     start_slow(&yard);
+    // One caller is refused before all are taken; who has not said who it is takes the rest.
     let inside = crowd(&yard);
+    let nameless: Vec<Raw> = (0..4).map(|_| yard.raw_client()).collect();
     master.wait_for("no descriptor is free");
     // The worker, its log and the database have theirs: everything goes on behind closed doors.
     finish_slow(&yard);
     assert_slow_was_whole(&yard);
-    drop(inside);
+    drop((inside, nameless));
     wait_until("room for a caller", || {
         (yard.changeport(&["run", "echo"]).out() == "hi\n").then_some(())
     });
