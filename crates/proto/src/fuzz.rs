@@ -60,7 +60,7 @@ fn open_any(frame: &Frame) {
         stream::StreamOpen, stream::StreamData, stream::StreamCredit,
         launch::Launch, launch::SendChange, launch::Accepted, launch::Follow, launch::Progress,
         launch::Output, launch::Ended, launch::Cancel, launch::Cancelled, launch::Leave,
-        launch::EnvWanted,
+        launch::EnvWanted, launch::GiveUp, launch::GivenUp,
         question::BuildsWanted, question::Builds, question::QueueWanted, question::Queue,
         question::WhyWanted, question::Why, question::LogWanted, question::LogEnded,
         question::StatusWanted, question::Status, question::RequestWanted, question::RequestLine,

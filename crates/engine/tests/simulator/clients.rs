@@ -76,6 +76,15 @@ impl Clients {
         unanswered.into_iter().filter_map(|submission| self.offer(submission, database)).collect()
     }
 
+    /// Keeps a submission to be repeated, once: a client that was told what is wanted does not go
+    /// back to what it sent before.
+    fn again(&mut self, submission: Submission) {
+        let id = |known: &Submission| (known.principal.clone(), known.key.clone());
+        if self.unanswered.iter().all(|known| id(known) != id(&submission)) {
+            self.unanswered.push(submission);
+        }
+    }
+
     fn offer(&mut self, submission: Submission, database: &Database) -> Option<Event> {
         let id = (submission.principal.clone(), submission.key.clone());
         let ticket = self.ticket(Asked::Submission(Box::new(submission.clone())));
@@ -199,7 +208,7 @@ impl Clients {
                 let wanted: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
                 assert_eq!((&launch.offered, &wanted[..]), (&offered(&[]), &["DISPLAY"][..]));
                 launch.offered = offered(&wanted);
-                self.unanswered.push(*submission);
+                self.again(*submission);
             }
             (Asked::Poll(heads), Answer::Polled) => {
                 let stored = database.heads.get(POLLED).map(|row| &row.heads);
@@ -245,7 +254,7 @@ impl Clients {
     pub(crate) fn master_died(&mut self) {
         for asked in std::mem::take(&mut self.asked).into_values() {
             if let Asked::Submission(submission) = asked {
-                self.unanswered.push(*submission);
+                self.again(*submission);
             }
         }
         let seen = std::mem::take(&mut self.following);

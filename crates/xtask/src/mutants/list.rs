@@ -91,7 +91,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     bug(
         WORKER,
-        "if «self.forgotten.contains(&command)» {\n            return Vec::new();",
+        "if «self.forgotten.contains(command)» {\n            return Vec::new();",
         "false",
         "a doubled start runs the command again",
     ),
