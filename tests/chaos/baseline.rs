@@ -120,7 +120,7 @@ fn is_zombie(pid: &str) -> bool {
 }
 
 /// Control groups of commands that this yard's master ever started.
-fn groups(yard: &Yard) -> Vec<PathBuf> {
+pub(crate) fn groups(yard: &Yard) -> Vec<PathBuf> {
     let logs = fs::read_dir(yard.path("master/logs")).into_iter().flatten().flatten();
     let names = logs.filter_map(|log| log.file_name().into_string().ok());
     // An id begins with what is drawn once for a database.

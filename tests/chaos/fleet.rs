@@ -10,8 +10,10 @@ use e2e::{Build, Daemon, Volume, Yard, finish, free_address, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::baseline::groups;
 use crate::clock::Clock;
 use crate::fault::{Disk, Whose};
+use crate::freeze::frozen;
 use crate::host::{HERE, Host, Loss};
 use crate::machine::Machine;
 use crate::proxy::{Proxy, Side};
@@ -398,7 +400,7 @@ impl Fleet {
     /// Cuts the power of the master's disk and brings it back; the master does not survive that.
     pub(crate) fn cut_power(&mut self, down: Duration) {
         let Some(disk) = self.disks.first() else { return };
-        disk.cut_power();
+        frozen(|| self.master_pid().into_iter().collect(), || disk.cut_power());
         // It may go on for a moment, and must not tell anybody what it did not keep.
         std::thread::sleep(down);
         self.kill_master();
@@ -417,9 +419,10 @@ impl Fleet {
         };
         let name = &self.stations[ON_MACHINE].name;
         let commands = self.yard.shims_of(name).into_iter().map(|(_, command)| command).collect();
-        disk.cut_power();
+        frozen(|| machine.processes(), || disk.cut_power());
         std::thread::sleep(failing);
         machine.switch_off();
+        forget_groups(&self.yard, &self.stations);
         disk.restore_power();
         machine.switch_on()?;
         self.reboots += 1;
@@ -523,6 +526,25 @@ fn own_disks(yard: &Yard) -> anyhow::Result<(Vec<Volume>, Option<Machine>)> {
     let disks = vec![disk("master", 1_024)?, disk("w1", 128)?];
     let machine = Machine::new(&yard.path("w1.boot"), &yard.path("master"))?;
     Ok((disks, Some(machine)))
+}
+
+/// Takes away the control groups of a machine that is off, as its kernel would have. A command
+/// without a directory at another worker was one of that machine.
+fn forget_groups(yard: &Yard, stations: &[Station]) {
+    let others = stations.iter().enumerate().filter(|(index, _)| *index != ON_MACHINE);
+    let spools: Vec<PathBuf> =
+        others.map(|(_, station)| yard.path(&station.name).join("spool")).collect();
+    for group in groups(yard) {
+        let name = group.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let id = name.trim_start_matches("yardmaster-");
+        if spools.iter().any(|spool| spool.join(id).exists()) {
+            continue;
+        }
+        wait_until("the end of a control group", || match fs::remove_dir(&group) {
+            Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => None,
+            Ok(()) | Err(_) => Some(()),
+        });
+    }
 }
 
 fn own_clocks(yard: &Yard) -> anyhow::Result<Vec<Clock>> {

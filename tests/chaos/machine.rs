@@ -39,12 +39,16 @@ impl Machine {
         ["nsenter", "--mount", "--target", &target].map(str::to_owned).to_vec()
     }
 
+    /// Returns everything that runs there.
+    pub(crate) fn processes(&self) -> Vec<Pid> {
+        members(namespace(Pid::from_child(&self.init)).as_deref())
+    }
+
     /// Ends everything that runs there, as a power cut does.
     pub(crate) fn switch_off(&mut self) {
         let here = namespace(Pid::from_child(&self.init));
         wait_until("an end of everything on a machine", || {
-            let living = processes().filter(|pid| here.is_some() && namespace(*pid) == here);
-            let living: Vec<Pid> = living.collect();
+            let living = members(here.as_deref());
             for pid in &living {
                 // It may be gone by now.
                 let _is_gone = kill_process(*pid, Signal::KILL).is_err();
@@ -83,6 +87,11 @@ fn boot(boot_id: &Path, foreign: &Path) -> anyhow::Result<Child> {
     std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line)?;
     anyhow::ensure!(line == "up\n", "a machine does not start");
     Ok(init)
+}
+
+/// Returns the processes that live in a mount namespace.
+fn members(here: Option<&Path>) -> Vec<Pid> {
+    processes().filter(|pid| here.is_some() && namespace(*pid).as_deref() == here).collect()
 }
 
 fn processes() -> impl Iterator<Item = Pid> {

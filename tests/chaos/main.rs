@@ -10,6 +10,7 @@ mod dice;
 mod evidence;
 mod fault;
 mod fleet;
+mod freeze;
 mod host;
 mod job;
 mod lure;
