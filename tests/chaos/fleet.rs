@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use e2e::{Build, Daemon, Volume, Yard, finish, free_address, wait_until};
+use e2e::{Build, Daemon, Volume, Yard, finish, free_address, remove_group, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -537,13 +537,9 @@ fn forget_groups(yard: &Yard, stations: &[Station]) {
     for group in groups(yard) {
         let name = group.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let id = name.trim_start_matches("yardmaster-");
-        if spools.iter().any(|spool| spool.join(id).exists()) {
-            continue;
+        if !spools.iter().any(|spool| spool.join(id).exists()) {
+            remove_group(&group);
         }
-        wait_until("the end of a control group", || match fs::remove_dir(&group) {
-            Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => None,
-            Ok(()) | Err(_) => Some(()),
-        });
     }
 }
 

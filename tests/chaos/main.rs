@@ -95,3 +95,13 @@ fn main() -> ExitCode {
 fn say(line: &str) {
     println!("{line}");
 }
+
+/// Says what a run came to: as one line for programs, or as a list for people.
+fn say_summary(summary: &serde_json::Value, json: bool) {
+    if json {
+        return say(&summary.to_string());
+    }
+    for (name, value) in summary.as_object().into_iter().flatten() {
+        say(&format!("{name:>20}  {value}"));
+    }
+}

@@ -15,7 +15,7 @@ use crate::evidence::{self, Evidence};
 use crate::fault::{Disk, Family};
 use crate::fleet::{Clocks, Disks, Fleet, Grounds, Wiring};
 use crate::verdict::{self, Finding, Kind};
-use crate::{Arguments, clock, host, power, sabotage, say};
+use crate::{Arguments, clock, host, power, sabotage, say, say_summary};
 
 /// For everything to end after the last fault.
 const TO_SETTLE: Duration = Duration::from_secs(50);
@@ -214,11 +214,5 @@ fn report(
         "seed": arguments.seed,
         "seconds": took.as_secs(),
     });
-    if arguments.json {
-        say(&summary.to_string());
-        return;
-    }
-    for (name, value) in summary.as_object().into_iter().flatten() {
-        say(&format!("{name:>20}  {value}"));
-    }
+    say_summary(&summary, arguments.json);
 }

@@ -25,7 +25,7 @@ use crate::job::{App, Launch, Mode};
 use crate::lure::Lure;
 use crate::trap::{Action, Caught, Trap};
 use crate::verdict::{Finding, Kind};
-use crate::{Arguments, run, say};
+use crate::{Arguments, run, say, say_summary};
 
 /// Yards that are besieged at once: most of the time is spent waiting.
 const YARDS: u64 = 4;
@@ -273,11 +273,5 @@ fn report(arguments: &Arguments, all: &Outcome, took: Duration) {
         "seed": arguments.seed,
         "seconds": took.as_secs(),
     });
-    if arguments.json {
-        say(&summary.to_string());
-        return;
-    }
-    for (name, value) in summary.as_object().into_iter().flatten() {
-        say(&format!("{name:>20}  {value}"));
-    }
+    say_summary(&summary, arguments.json);
 }

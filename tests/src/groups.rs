@@ -33,13 +33,19 @@ fn look(folder: &Path, name: &str, depth: usize, found: &mut Vec<PathBuf>) {
 /// Removes the groups of commands that a yard whose processes were killed still has in a spool.
 pub(crate) fn remove_groups(yard: &Path) {
     for id in spooled(yard) {
-        for group in groups_of(&id) {
-            wait_until("the end of a control group", || match fs::remove_dir(&group) {
-                Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => None,
-                Ok(()) | Err(_) => Some(()),
-            });
-        }
+        groups_of(&id).iter().for_each(|group| remove_group(group));
     }
+}
+
+/// Removes a group once the last of its processes is gone.
+///
+/// # Panics
+/// When they do not go.
+pub fn remove_group(group: &Path) {
+    wait_until("the end of a control group", || match fs::remove_dir(group) {
+        Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => None,
+        Ok(()) | Err(_) => Some(()),
+    });
 }
 
 fn spooled(yard: &Path) -> Vec<String> {

@@ -24,7 +24,7 @@ pub use binaries::{Binary, Build, binary, binary_of, other_build};
 pub use daemon::Daemon;
 pub use database::{Postgres, SqliteLock, execute};
 pub use door::{Door, open_doors};
-pub use groups::groups_of;
+pub use groups::{groups_of, remove_group};
 pub use memory::Memory;
 pub use process::{Finished, finish, free_address, wait_until};
 pub use raw::Raw;
