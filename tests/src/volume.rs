@@ -31,10 +31,10 @@ impl Volume {
         if !rustix::process::geteuid().is_root() {
             return Err("only root can mount a file system".to_owned());
         }
+        fs::create_dir_all(place).map_err(|error| format!("make a folder: {error}"))?;
         let image = place.with_extension("image");
         let file = File::create(&image).map_err(|error| format!("make an image: {error}"))?;
         file.set_len(mebibytes << 20).map_err(|error| format!("make an image: {error}"))?;
-        fs::create_dir_all(place).map_err(|error| format!("make a folder: {error}"))?;
         run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image))?;
         let volume = Self { image, place: place.to_owned() };
         volume.mount()?;
