@@ -83,6 +83,9 @@ codes! {
          and replace the password, which others may have seen.";
     Unused = "W0601", "never used",
         "Something is defined and nothing refers to it. It does no harm, but may be a mistake.";
+    NoEffect = "W0602", "no effect",
+        "The key changes nothing where it stands, because another key of the same table decides. \
+         It does no harm, but may be a mistake.";
 }
 
 impl Code {

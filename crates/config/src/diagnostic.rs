@@ -60,7 +60,7 @@ impl Diagnostic {
     /// Returns whether it stops the configuration from being used.
     pub fn severity(&self) -> Severity {
         match self.code {
-            Code::Unused | Code::SecretInAddress => Severity::Warning,
+            Code::Unused | Code::NoEffect | Code::SecretInAddress => Severity::Warning,
             Code::Syntax
             | Code::NotYet
             | Code::UnknownKey

@@ -242,8 +242,8 @@ impl Engine {
         if may_repeat {
             self.set_step(now, build_id, step, StepState::Waiting, &detail);
         } else {
-            let result =
-                if was_stopped { BuildResult::Cancelled } else { result::of_outcome(outcome) };
+            let codes = &build.plan.steps[step as usize].exit_codes;
+            let result = if was_stopped { BuildResult::Cancelled } else { codes.result(outcome) };
             let done = StepState::Done { result, exit: result::exit_of(outcome) };
             self.set_step(now, build_id, step, done, &detail);
         }

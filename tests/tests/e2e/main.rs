@@ -23,6 +23,7 @@ mod limits;
 mod log_range;
 mod postgresql;
 mod restart;
+mod results;
 mod rogue_worker;
 mod slots;
 mod sockets;

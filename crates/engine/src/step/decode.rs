@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use config::template::Template;
-use config::{
-    Code, Context, Decode, Diagnostic, Entry, Fields, Name, Node, NodeKind, Size, choice,
-};
+use config::{Code, Context, Decode, Diagnostic, Entry, Fields, Name, Node, NodeKind, Size};
 
-use super::{Step, StepKind, command, git, script};
-use crate::result::Flags;
+use super::{ExitCodes, Step, StepKind, command, flags, git, script};
 
 /// A kind of step: its key, and how it is read. The other keys of the kind are asked from the
 /// step's table.
@@ -48,7 +45,8 @@ impl Decode for Step {
         let kind = kind(&mut fields, cx);
         let default_name = kind.as_ref().map_or("step", |(key, _)| key);
         let name = fields.or("name", fixed_name(default_name)?, cx);
-        let flags = flags(&mut fields, cx);
+        let exit_codes = fields.or("exit_codes", ExitCodes::default(), cx);
+        let flags = flags::decode(&mut fields, exit_codes.as_ref(), cx);
         let env = match fields.entry("env") {
             Some(entry) => environment(&entry.value, cx),
             None => Some(Vec::new()),
@@ -72,6 +70,7 @@ impl Decode for Step {
             max_output_bytes: max_output_bytes?,
             max_processes: max_processes?,
             memory_bytes: memory_bytes?,
+            exit_codes: exit_codes?,
             flags: flags?,
             always_run: always_run?,
             retry_safe: retry_safe?,
@@ -123,21 +122,6 @@ fn report_kindless(fields: &Fields<'_>, cx: &mut Context<'_>) {
     let words: Vec<&str> = KINDS.iter().map(|kind| kind.key).collect();
     let problem = Diagnostic::new(Code::MissingKey, fields.span(), "the step does nothing");
     cx.report(problem.help(format!("a step has one of: {}", words.join(", "))));
-}
-
-fn flags(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Flags> {
-    let options = [("halt", Flags::HALT), ("continue", Flags::CONTINUE), ("warn", Flags::WARN)];
-    let on_failure = match fields.entry("on_failure") {
-        Some(entry) => choice(&entry.value, &options, cx),
-        None => Some(Flags::HALT),
-    };
-    let flunk_on_warnings = fields.or("flunk_on_warnings", false, cx);
-    let warn_on_warnings = fields.or("warn_on_warnings", false, cx);
-    Some(Flags {
-        flunk_on_warnings: flunk_on_warnings?,
-        warn_on_warnings: warn_on_warnings?,
-        ..on_failure?
-    })
 }
 
 fn environment(node: &Node, cx: &mut Context<'_>) -> Option<Vec<(String, Template)>> {

@@ -6,6 +6,8 @@
 
 mod command;
 mod decode;
+mod exit_codes;
+mod flags;
 mod git;
 mod script;
 
@@ -16,6 +18,7 @@ use config::template::Template;
 use serde::{Deserialize, Serialize};
 
 pub use command::CommandStep;
+pub use exit_codes::ExitCodes;
 pub use git::{GitMethod, GitMode, GitStep, Repository};
 pub use script::ScriptStep;
 
@@ -45,6 +48,9 @@ pub struct Step {
     /// Most memory of a command, in bytes; absent where the worker decides.
     #[serde(default)]
     pub memory_bytes: Option<u64>,
+    /// What exit codes mean other than the usual.
+    #[serde(default)]
+    pub exit_codes: ExitCodes,
     pub flags: Flags,
     /// Runs although an earlier step ended the build.
     pub always_run: bool,

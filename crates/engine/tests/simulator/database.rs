@@ -13,6 +13,7 @@ use engine::row::{
 use engine::{BuildId, BuildResult, ChangeId, RequestId, RequestName, Write};
 
 use crate::host::Host;
+use crate::judge::judge;
 
 /// Every row by its key, the dead ones too.
 #[derive(Debug, Clone, Default)]
@@ -188,23 +189,24 @@ impl Database {
                     assert_eq!(result, BuildResult::Exception, "{} was given up", request.name);
                 } else {
                     assert_eq!(is_cancelled, was_stopped, "{} ended as {result}", request.name);
+                    if !was_stopped {
+                        self.check_result(&self.builds[build]);
+                    }
                 }
-                self.check_success(&self.builds[build]);
             }
             None => assert_eq!(result, BuildResult::Cancelled, "{} had no build", request.name),
         }
     }
 
-    /// A success is the success of every step.
-    fn check_success(&self, build: &Build) {
-        if build.end.map(|(result, _)| result) != Some(BuildResult::Success) {
-            return;
-        }
-        for step in (0u32..).take(build.steps.len()) {
-            let commands = self.commands_of.get(&(build.id, step)).map_or(&[][..], Vec::as_slice);
-            let last = commands.last().and_then(|id| self.commands[id].half.outcome());
-            assert_eq!(last, Some(&Outcome::Exited(0)), "step {step} of {}", build.name);
-        }
+    /// The result of a build is what Buildbot makes of its steps.
+    fn check_result(&self, build: &Build) {
+        let last = |step: usize| {
+            let step = u32::try_from(step).expect("a few");
+            let commands = self.commands_of.get(&(build.id, step))?;
+            self.commands[commands.last()?].half.outcome()
+        };
+        let end = build.end.map(|(result, _)| result);
+        assert_eq!(end, Some(judge(build, last)), "the steps of {}", build.name);
     }
 
     /// The order of service within a builder: by priority, then by age.

@@ -193,7 +193,9 @@ impl Machine {
             _ if entry.is_stopped => Some(Outcome::Signal(15)),
             Program::Endless => None,
             Program::Fine | Program::Flaky if rng.permille(500) => None,
-            Program::Flaky if rng.permille(300) => Some(Outcome::Exited(3)),
+            Program::Flaky if rng.permille(300) => {
+                Some(Outcome::Exited(*rng.pick(&[3, 4, 5]).expect("there are some")))
+            }
             Program::Flaky if rng.permille(50) => Some(Outcome::Timeout),
             Program::Fine | Program::Flaky => Some(Outcome::Exited(0)),
         };

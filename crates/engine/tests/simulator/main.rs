@@ -10,6 +10,7 @@ mod host;
 
 mod clients;
 mod database;
+mod judge;
 mod machine;
 mod mutant;
 mod world;

@@ -8,11 +8,12 @@ use std::time::Duration;
 use config::Name;
 use config::filter::ChangeFilter;
 use config::template::{Argument, Template};
+use engine::BuildResult;
 use engine::result::Flags;
 use engine::row::OnDisconnect;
 use engine::scheduler::{AnyBranch, Scheduler, SchedulerKind, SingleBranch};
 use engine::settings::{App, Builder, Settings, WorkerGroup};
-use engine::step::{CommandStep, Step, StepKind};
+use engine::step::{CommandStep, ExitCodes, Step, StepKind};
 use engine::variable::Pattern;
 
 /// The source that polls.
@@ -55,6 +56,7 @@ impl Program {
             max_output_bytes: None,
             max_processes: None,
             memory_bytes: None,
+            exit_codes: ExitCodes::default(),
             flags: Flags::HALT,
             always_run: false,
             retry_safe: false,
@@ -92,6 +94,7 @@ pub(crate) fn settings() -> Arc<Settings> {
     ];
     let builders = [
         ("ci", builder("all", ci)),
+        ("judged", builder("all", judged())),
         ("docs", builder("few", vec![Program::Fine.step("docs")])),
         ("tool", builder("all", vec![Program::Flaky.step("tool")])),
         ("service", builder("all", vec![Program::Endless.step("service")])),
@@ -121,6 +124,24 @@ pub(crate) fn settings() -> Arc<Settings> {
     })
 }
 
+/// Steps whose programs have something to say, and which mean different things for their build.
+fn judged() -> Vec<Step> {
+    let codes = [(4, BuildResult::Warnings), (5, BuildResult::Skipped)];
+    let step = |name, flags| Step {
+        exit_codes: ExitCodes(codes.into()),
+        flags,
+        ..Program::Flaky.step(name)
+    };
+    let harmless = Flags { flunk_on_failure: false, ..Flags::CONTINUE };
+    vec![
+        step("harmless", harmless),
+        step("strict", Flags { flunk_on_warnings: true, ..Flags::CONTINUE }),
+        step("gate", Flags { halt_on_failure: true, ..harmless }),
+        step("tidy", Flags { warn_on_warnings: true, ..Flags::WARN }),
+        Step { always_run: true, ..step("report", harmless) },
+    ]
+}
+
 fn schedulers() -> BTreeMap<Name, Scheduler> {
     let scheduler = |name: &str, source: &str, builders: &[&str], stable, kind| Scheduler {
         name: named(name),
@@ -135,7 +156,7 @@ fn schedulers() -> BTreeMap<Name, Scheduler> {
     let main = SchedulerKind::SingleBranch(SingleBranch { branch: Some("main".to_owned()) });
     [
         scheduler("any", POLLED, &["ci"], five_seconds, any),
-        scheduler("main", POLLED, &["ci", "docs"], None, main.clone()),
+        scheduler("main", POLLED, &["ci", "docs", "judged"], None, main.clone()),
         scheduler("sent", SUBMITTED, &["docs", "nothing"], five_seconds, main),
     ]
     .into_iter()

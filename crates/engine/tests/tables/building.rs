@@ -7,7 +7,7 @@ use engine::NewChange;
 use crate::yard::{End, SOURCE, Yard};
 
 /// A yard with one worker and a running build `ci#1` of these steps.
-fn building(steps: &str) -> Yard {
+pub(crate) fn building(steps: &str) -> Yard {
     let mut yard = Yard::new(&format!(
         r#"
 worker.all = {{ names = ["w1"] }}

@@ -10,6 +10,7 @@ mod draining;
 mod giving_up;
 mod launching;
 mod queueing;
+mod results;
 mod scheduling;
 mod stopping;
 mod workers;

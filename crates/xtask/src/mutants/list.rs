@@ -26,7 +26,9 @@ const BUILD: &str = "engine/src/build.rs";
 const DISPATCH: &str = "engine/src/dispatch.rs";
 const DURABLE: &str = "engine/src/durable.rs";
 const INTAKE: &str = "engine/src/intake.rs";
+const EXIT_CODES: &str = "engine/src/step/exit_codes.rs";
 const RESTORE: &str = "engine/src/restore.rs";
+const RESULT: &str = "engine/src/result.rs";
 const SCHEDULE: &str = "engine/src/schedule.rs";
 const TABLE: &str = "engine/src/table.rs";
 const WORKERS: &str = "engine/src/workers.rs";
@@ -156,6 +158,43 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "!was_stopped",
         "what was stopped counts as done, and the rest as cancelled",
     ),
+    bug(
+        BUILD,
+        "StepState::Waiting if is_over && «!step.always_run»",
+        "true",
+        "a step that always runs is left out",
+    ),
+    bug(
+        RESULT,
+        "Effect { adds: Some(adds), ends_build: «flags.halt_on_failure» }",
+        "flags.flunk_on_failure",
+        "a build goes on after a step that ends it, or ends although it goes on",
+    ),
+    bug(
+        RESULT,
+        "BuildResult::Warnings if «flags.flunk_on_warnings» =>",
+        "false",
+        "warnings that fail a build do not",
+    ),
+    bug(
+        RESULT,
+        "BuildResult::Warnings if «flags.warn_on_warnings» =>",
+        "true",
+        "warnings are always those of the build",
+    ),
+    bug(
+        RESULT,
+        "let adds = if «flags.flunk_on_failure» {",
+        "true",
+        "every failure of a step fails its build",
+    ),
+    bug(
+        RESULT,
+        "if «other.badness() > self.badness()» { other }",
+        "true",
+        "the last result counts, not the worst",
+    ),
+    bug(EXIT_CODES, "«meant».unwrap_or_else", "meant.filter(|_| false)", "exit codes mean nothing"),
     bug(
         WORKERS,
         "if «self.is_current(worker, stamp)» {",

@@ -14,7 +14,7 @@ use engine::row::{
     SourceHeads, StepProgress, StepState, SubmissionKey, User,
 };
 use engine::step::{
-    CommandStep, GitMethod, GitMode, GitStep, Repository, ScriptStep, Step, StepKind,
+    CommandStep, ExitCodes, GitMethod, GitMode, GitStep, Repository, ScriptStep, Step, StepKind,
 };
 use engine::{BuildId, BuildResult, BuildsetId, ChangeId, Plan, RequestId, RequestName};
 use proptest::collection::{btree_map, vec};
@@ -369,13 +369,15 @@ fn step() -> impl Strategy<Value = Step> {
     let sizes = (any::<Option<u64>>(), any::<Option<u32>>(), any::<Option<u64>>());
     let limits = (times, sizes);
     let flags = proptest::sample::select(vec![Flags::HALT, Flags::CONTINUE, Flags::WARN]);
+    let codes = btree_map(any::<u8>(), result(), 0..3).prop_map(ExitCodes);
+    let meaning = (codes, flags);
     let env = vec((text(), text().prop_map(Template::literal)), 0..3);
     let names = (name(), step_kind(), env, option::of(text()));
-    (names, limits, flags, any::<bool>(), any::<bool>()).prop_map(
+    (names, limits, meaning, any::<bool>(), any::<bool>()).prop_map(
         |(
             (name, kind, env, workdir),
             ((timeout, silence_timeout), (max_output_bytes, max_processes, memory_bytes)),
-            flags,
+            (exit_codes, flags),
             always_run,
             retry_safe,
         )| Step {
@@ -388,6 +390,7 @@ fn step() -> impl Strategy<Value = Step> {
             max_output_bytes,
             max_processes,
             memory_bytes,
+            exit_codes,
             flags,
             always_run,
             retry_safe,

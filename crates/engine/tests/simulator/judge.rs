@@ -1,0 +1,80 @@
+//! What a build has to end as: Buildbot's rules a second time, step by step, from what its commands
+//! came to.
+
+use attempt::Outcome;
+use engine::BuildResult;
+use engine::row::{Build, StepState};
+use engine::step::Step;
+
+/// From the worst to the best.
+const WORST_FIRST: [BuildResult; 7] = [
+    BuildResult::Cancelled,
+    BuildResult::Retry,
+    BuildResult::Exception,
+    BuildResult::Failure,
+    BuildResult::Warnings,
+    BuildResult::Success,
+    BuildResult::Skipped,
+];
+
+/// Returns the result of a build that nobody stopped or gave up. `last` is how the last command of a
+/// step ended.
+pub(crate) fn judge<'a>(build: &Build, last: impl Fn(usize) -> Option<&'a Outcome>) -> BuildResult {
+    let mut seen = vec![BuildResult::Success];
+    let mut is_over = false;
+    for (index, (step, progress)) in build.plan.steps.iter().zip(&build.steps).enumerate() {
+        let StepState::Done { result, .. } = progress.state else {
+            panic!("step {} of {} is not over", step.name, build.name);
+        };
+        if is_over && !step.always_run {
+            let left_out = (result, progress.attempts);
+            assert_eq!(left_out, (BuildResult::Skipped, 0), "{} of {}", step.name, build.name);
+            continue;
+        }
+        let outcome = last(index);
+        let outcome = outcome.unwrap_or_else(|| panic!("{} of {} ran", step.name, build.name));
+        assert_eq!(result, said(step, outcome), "{} of {}", step.name, build.name);
+        seen.push(for_the_build(step, result));
+        let is_bad = WORST_FIRST[..3].contains(&result);
+        is_over |= is_bad || (result == BuildResult::Failure && step.flags.halt_on_failure);
+    }
+    let mut order = WORST_FIRST.into_iter();
+    order.find(|result| seen.contains(result)).expect("a build has a result")
+}
+
+/// What a program said by its end.
+fn said(step: &Step, outcome: &Outcome) -> BuildResult {
+    match outcome {
+        Outcome::Exited(code) => {
+            let known = step.exit_codes.0.iter().find(|(known, _)| i32::from(**known) == *code);
+            let usual = [BuildResult::Failure, BuildResult::Success][usize::from(*code == 0)];
+            known.map_or(usual, |(_, result)| *result)
+        }
+        Outcome::Lost(_) => BuildResult::Exception,
+        Outcome::Cancelled => BuildResult::Cancelled,
+        _ => BuildResult::Failure,
+    }
+}
+
+fn for_the_build(step: &Step, result: BuildResult) -> BuildResult {
+    let mut overall = result;
+    if result == BuildResult::Failure {
+        overall = BuildResult::Success;
+        if step.flags.warn_on_failure {
+            overall = BuildResult::Warnings;
+        }
+        if step.flags.flunk_on_failure {
+            overall = BuildResult::Failure;
+        }
+    }
+    if result == BuildResult::Warnings {
+        overall = BuildResult::Success;
+        if step.flags.warn_on_warnings {
+            overall = BuildResult::Warnings;
+        }
+        if step.flags.flunk_on_warnings {
+            overall = BuildResult::Failure;
+        }
+    }
+    overall
+}
