@@ -109,16 +109,36 @@ impl<C: Run> Writer<C> {
 
     /// `false` where the epoch or the batch before is not ours.
     async fn commit_once(&mut self, batch: i64, writes: &[&Write]) -> sqlx::Result<bool> {
-        let written = self.write_batch(batch, writes).await;
+        let rows = Query::merge(writes.iter().map(|write| row::write(write)).collect());
+        if C::JOINS && Query::are_few(&rows) {
+            return self.commit_whole(batch, rows).await;
+        }
+        let written = self.write_batch(batch, rows).await;
         end(&mut self.connection, written, Act::BatchCommit).await
     }
 
-    async fn write_batch(&mut self, batch: i64, writes: &[&Write]) -> sqlx::Result<bool> {
+    /// Executes a whole transaction as one text: each handing over costs as much as a small batch.
+    async fn commit_whole(&mut self, batch: i64, rows: Vec<Query<'_>>) -> sqlx::Result<bool> {
+        let begin = Query { text: C::BEGIN.into(), cells: Vec::new() };
+        let head = [begin, meta::batch_move(self.epoch, batch)];
+        let whole = Query::join(head.into_iter().chain(rows).chain([query!("COMMIT")]));
+        failpoint::before(Act::BatchCommit);
+        let done = self.connection.run(whole).await;
+        failpoint::after(Act::BatchCommit);
+        let Err(error) = done else { return Ok(true) };
+        roll_back(&mut self.connection, &error).await;
+        let is_refused = Meaning::of(&error) == Meaning::Refused;
+        if is_refused && !meta::is_next(&mut self.connection, self.epoch, batch).await? {
+            return Ok(false);
+        }
+        Err(error)
+    }
+
+    async fn write_batch(&mut self, batch: i64, rows: Vec<Query<'_>>) -> sqlx::Result<bool> {
         if !meta::batch_begin(&mut self.connection, self.epoch, batch).await? {
             return Ok(false);
         }
-        let statements = writes.iter().map(|write| row::write(write)).collect();
-        for statement in Query::join(Query::merge(statements), C::JOINED) {
+        for statement in rows {
             self.connection.run(statement).await?;
         }
         Ok(true)
@@ -179,14 +199,22 @@ async fn end<C: Run>(
         Ok(false) => connection.run(query!("ROLLBACK")).await.map(|_| false),
         Err(error) => Err(error),
     };
-    // A connection that is in doubt is replaced, which rolls back: it is not to be waited for again.
-    if ended.as_ref().is_err_and(|error| !Meaning::of(error).leaves_doubt()) {
-        // After some errors nothing is left to roll back, which is an error of its own.
-        if let Err(error) = connection.run(query!("ROLLBACK")).await {
-            tracing::debug!("roll back after an error: {error:#}");
-        }
+    if let Err(error) = &ended {
+        roll_back(connection, error).await;
     }
     ended
+}
+
+/// Leaves no transaction open after an error.
+async fn roll_back<C: Run>(connection: &mut C, error: &sqlx::Error) {
+    // A connection that is in doubt is replaced, which rolls back: it is not to be waited for again.
+    if Meaning::of(error).leaves_doubt() {
+        return;
+    }
+    // After some errors nothing is left to roll back, which is an error of its own.
+    if let Err(error) = connection.run(query!("ROLLBACK")).await {
+        tracing::debug!("roll back after an error: {error:#}");
+    }
 }
 
 /// Drops every write that a later one to the same key replaces; keeps the order of the rest.

@@ -9,8 +9,11 @@ use super::query::Query;
 /// Rows that one statement inserts. Few numbers, because each makes a text that stays prepared.
 const MERGED: [usize; 6] = [32, 16, 8, 4, 2, 1];
 
-/// Values of the largest batch whose statements are joined.
+/// Statements, and values, of the largest batch that is joined.
+const JOINED: usize = 10;
 const JOINED_CELLS: usize = 160;
+/// Between two statements of one text.
+pub(super) const BETWEEN: &str = "; ";
 
 impl<'q> Query<'q> {
     /// Merges insertions of single rows by the same text into fewer statements of many rows.
@@ -29,24 +32,25 @@ impl<'q> Query<'q> {
         groups.into_iter().flat_map(Self::merge_group).collect()
     }
 
-    /// Joins the statements of a small batch into one text, as far as the database takes several
-    /// with values: at most `most`. A large batch stays as it is; its texts would be too many
-    /// different ones to stay prepared.
-    pub(super) fn join(queries: Vec<Self>, most: usize) -> Vec<Self> {
+    /// Says whether statements are so few that they are worth a text of their own. A large batch
+    /// is not: its texts would be too many different ones to stay prepared.
+    pub(super) fn are_few(queries: &[Self]) -> bool {
         let cells: usize = queries.iter().map(|query| query.cells.len()).sum();
-        if queries.len() < 2 || queries.len() > most || cells > JOINED_CELLS {
-            return queries;
-        }
-        let mut joined = Self { text: Cow::Borrowed(""), cells: Vec::with_capacity(cells) };
+        queries.len() <= JOINED && cells <= JOINED_CELLS
+    }
+
+    /// Joins statements into one text.
+    pub(super) fn join(queries: impl IntoIterator<Item = Self>) -> Self {
+        let mut joined = Self { text: Cow::Borrowed(""), cells: Vec::new() };
         for query in queries {
             let text = joined.text.to_mut();
             if !text.is_empty() {
-                text.push_str("; ");
+                text.push_str(BETWEEN);
             }
             push_renumbered(text, &query.text, joined.cells.len());
             joined.cells.extend(query.cells);
         }
-        vec![joined]
+        joined
     }
 
     fn merge_group(mut group: Vec<Self>) -> Vec<Self> {
@@ -100,6 +104,7 @@ fn many_rows(head: &str, rows: usize, columns: usize, tail: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::query::{Query, query};
+    use super::BETWEEN;
 
     fn insertion(n: i64) -> Query<'static> {
         query!("INSERT INTO t (a, b) VALUES ($1, $2) ON CONFLICT (a) DO UPDATE SET b = 1", n, "x")
@@ -108,13 +113,13 @@ mod tests {
     #[test]
     fn a_small_batch_is_one_text_with_its_values_in_order() {
         let update = || query!("UPDATE t SET b = $2 WHERE a = $1", 7_i64, "y");
-        let joined = Query::join(vec![insertion(1), update()], 8);
-        assert_eq!(joined.len(), 1);
-        assert_eq!(joined[0].cells.len(), 4);
-        let update_text = joined[0].text.rsplit("; ").next().unwrap();
+        let joined = Query::join([insertion(1), update()]);
+        assert_eq!(joined.cells.len(), 4);
+        let update_text = joined.text.rsplit(BETWEEN).next().unwrap();
         assert_eq!(update_text, "UPDATE t SET b = $4 WHERE a = $3");
-        assert_eq!(Query::join(vec![insertion(1), update()], 1).len(), 2);
-        assert_eq!(Query::join((0..100).map(insertion).collect(), 200).len(), 100);
+        let many = |count| (0..count).map(insertion).collect::<Vec<_>>();
+        assert!(Query::are_few(&many(10)));
+        assert!(!Query::are_few(&many(11)));
     }
 
     #[test]

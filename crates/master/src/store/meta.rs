@@ -102,6 +102,27 @@ pub(super) async fn batch_begin<C: Run>(
     Ok(!connection.script(&text).await?.is_empty())
 }
 
+/// Moves on to the batch, as a part of a larger text. It is refused where this is no longer the
+/// epoch, or not the next batch: the column takes no NULL.
+pub(super) fn batch_move(epoch: i64, batch: i64) -> Query<'static> {
+    query!(
+        "UPDATE meta SET batch = CASE WHEN epoch = $1 AND batch = $2 - 1 THEN $2 END",
+        epoch,
+        batch
+    )
+}
+
+/// Says whether this is still the epoch, and the batch the next one.
+pub(super) async fn is_next<C: Run>(
+    connection: &mut C,
+    epoch: i64,
+    batch: i64,
+) -> sqlx::Result<bool> {
+    let question =
+        query!("SELECT batch FROM meta WHERE epoch = $1 AND batch = $2 - 1", epoch, batch);
+    Ok(!connection.rows(question).await?.is_empty())
+}
+
 /// Begins a transaction and holds the epoch until it ends. `false` where it is another one.
 pub(super) async fn epoch_begin<C: Run>(connection: &mut C, epoch: i64) -> sqlx::Result<bool> {
     let text = format!(

@@ -18,8 +18,8 @@ pub(super) const STATEMENTS: usize = 250;
 pub(super) trait Run {
     /// Begins a transaction that writes.
     const BEGIN: &'static str;
-    /// Statements with values that one text may hold.
-    const JOINED: usize;
+    /// Whether one text may hold several statements with values.
+    const JOINS: bool;
     /// Executes several statements without values, in one round trip, and returns their rows.
     async fn script(&mut self, text: &str) -> sqlx::Result<Vec<Record>> {
         self.script_within(patience::ANSWER, text).await
@@ -34,12 +34,12 @@ pub(super) trait Run {
 
 macro_rules! run_on {
     (
-        $connection:ty, $begin:literal, $joined:literal, $arguments:ty, $record:path,
+        $connection:ty, $begin:literal, $joins:literal, $arguments:ty, $record:path,
         $within:path
     ) => {
         impl Run for $connection {
             const BEGIN: &'static str = $begin;
-            const JOINED: usize = $joined;
+            const JOINS: bool = $joins;
 
             async fn script_within(
                 &mut self,
@@ -74,12 +74,12 @@ macro_rules! run_on {
 run_on!(
     SqliteConnection,
     "BEGIN IMMEDIATE",
-    10,
+    true,
     SqliteArguments,
     Record::Sqlite,
     patience::for_ever
 );
-run_on!(PgConnection, "BEGIN", 1, PgArguments, Record::Postgres, patience::within);
+run_on!(PgConnection, "BEGIN", false, PgArguments, Record::Postgres, patience::within);
 
 fn arguments<A>(cells: &[Cell<'_>]) -> sqlx::Result<A>
 where
