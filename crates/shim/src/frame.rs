@@ -3,8 +3,12 @@
 //! Layout, little-endian: `len u16` (of what follows), `kind u8`, payload. Version 1; an unknown
 //! kind is skipped, so either side may be newer.
 
+use crate::exit::Exit;
+
 /// A frame larger than this comes from no worker of ours.
 const MOST_BYTES: usize = 60 * 1024;
+/// Of an `exit` file that is told whole. More might not fit the socket at once.
+const MOST_TOLD_BYTES: usize = 1024;
 
 /// From a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +23,7 @@ pub enum Request {
     StdinEnd,
 }
 
-/// From a supervisor. Hints only: the truth is in the spool.
+/// From a supervisor. What is told is in the spool already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     Started,
@@ -27,8 +31,8 @@ pub enum Event {
     Output {
         log_bytes: u64,
     },
-    /// The `exit` file is there.
-    Exited,
+    /// The `exit` file is there, and what it says; a long one is to be read.
+    Exited(Option<Exit>),
 }
 
 /// The peer does not speak this protocol.
@@ -71,7 +75,11 @@ impl Event {
         match self {
             Self::Started => frame(1, &[]),
             Self::Output { log_bytes } => frame(2, &log_bytes.to_le_bytes()),
-            Self::Exited => frame(3, &[]),
+            Self::Exited(exit) => {
+                let file = exit.as_ref().and_then(|exit| exit.to_file().ok());
+                let told = file.filter(|file| file.len() <= MOST_TOLD_BYTES);
+                frame(3, &told.unwrap_or_default())
+            }
         }
     }
 
@@ -79,7 +87,7 @@ impl Event {
         match kind {
             1 => Some(Self::Started),
             2 => Some(Self::Output { log_bytes: u64::from_le_bytes(*payload.first_chunk()?) }),
-            3 => Some(Self::Exited),
+            3 => Some(Self::Exited(Exit::from_file(payload))),
             _ => None,
         }
     }
@@ -144,6 +152,7 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Outcome;
 
     #[test]
     fn requests_survive_byte_by_byte() {
@@ -159,5 +168,24 @@ mod tests {
             got.extend(frames.next_request().unwrap());
         }
         assert_eq!(got, sent);
+    }
+
+    #[test]
+    fn an_end_is_told_whole_where_it_is_short_and_as_a_word_where_not() {
+        let end = |why: String| Exit {
+            outcome: Outcome::NotStarted(why),
+            ended_us: 1,
+            duration_us: 2,
+            log_bytes: 3,
+            survivors: Vec::new(),
+        };
+        let heard = |exit: &Exit| {
+            let mut frames = Frames::default();
+            frames.push(&Event::Exited(Some(exit.clone())).encode());
+            frames.next_event().unwrap()
+        };
+        let short = end("no such file".to_owned());
+        assert_eq!(heard(&short), Some(Event::Exited(Some(short))));
+        assert_eq!(heard(&end("x".repeat(2_000))), Some(Event::Exited(None)));
     }
 }

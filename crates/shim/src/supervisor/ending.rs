@@ -26,10 +26,10 @@ pub(super) fn conclude(exit: &Exit, peers: &mut Peers) -> io::Result<()> {
     let written = when_there_is_room(|| write(&bytes))?;
     if exit.log_bytes > 0 {
         sync(written, &bytes)?;
-        peers.tell_exited();
+        peers.tell_exited(exit);
         return Ok(());
     }
-    peers.tell_exited();
+    peers.tell_exited(exit);
     // The worker leaves when it has removed the directory, or when it ends itself.
     peers.wait_until_gone(boot_us() + PATIENCE_US)?;
     sync(written, &bytes)

@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use failpoint::Act;
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::exit::Exit;
 use crate::frame::{Event, Frames, Request};
 use crate::spool::CONTROL;
 use crate::sys::{boot_us, timespec};
@@ -83,8 +84,8 @@ impl Peers {
         failpoint::around(Act::TellOutput, || self.tell(&Event::Output { log_bytes }));
     }
 
-    pub(super) fn tell_exited(&mut self) {
-        failpoint::around(Act::TellExited, || self.tell(&Event::Exited));
+    pub(super) fn tell_exited(&mut self, exit: &Exit) {
+        failpoint::around(Act::TellExited, || self.tell(&Event::Exited(Some(exit.clone()))));
     }
 
     /// Waits until all have left, at most until a moment on boot time.

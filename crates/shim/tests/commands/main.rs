@@ -147,7 +147,7 @@ fn wait_for_word_of_the_end(channel: &mut EventChannel) {
         assert_ne!(count, 0, "the supervisor left without a word");
         frames.push(&bytes[..count]);
         while let Some(event) = frames.next_event().unwrap() {
-            if event == Event::Exited {
+            if matches!(event, Event::Exited(_)) {
                 return;
             }
         }

@@ -112,6 +112,13 @@ pub(super) enum Seen {
     },
 }
 
+impl Seen {
+    /// What its supervisor says of a command that has ended.
+    pub(super) fn of(exit: shim::Exit) -> Self {
+        Self::Ended { outcome: outcome(exit.outcome), log_bytes: exit.log_bytes }
+    }
+}
+
 /// Reads a command's directory. Where the supervisor is gone, so is the tree afterwards.
 pub(super) fn look(spool: &SpoolRoot, id: shim::CommandId) -> Result<Seen, SpoolError> {
     Ok(match spool.inspect(id)? {
@@ -121,9 +128,7 @@ pub(super) fn look(spool: &SpoolRoot, id: shim::CommandId) -> Result<Seen, Spool
             Seen::NeverRan
         }
         shim::Found::Alive => Seen::Alive,
-        shim::Found::Exited(exit) => {
-            Seen::Ended { outcome: outcome(exit.outcome), log_bytes: exit.log_bytes }
-        }
+        shim::Found::Exited(exit) => Seen::of(exit),
         shim::Found::SupervisorLost { started } => {
             let swept = spool.sweep(id, started.as_ref());
             if !swept.survivors.is_empty() {

@@ -1,14 +1,14 @@
 //! Watches one command: passes requests to its supervisor, hears its events, finds its end.
 //!
-//! Events are hints; when the supervisor's socket ends, the spool says what became of the
-//! command.
+//! Of an end the supervisor tells what it wrote into the spool. Where it tells nothing more, the
+//! spool says what became of the command.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use attempt::{CommandId, Outcome};
-use shim::{EventChannel, Frames, Request, SpoolRoot};
+use shim::{EventChannel, Exit, Frames, Request, SpoolRoot};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
@@ -69,12 +69,17 @@ impl Watch {
     async fn watch(&mut self, mut channel: Option<EventChannel>) -> Result<End, Stopping> {
         let mut pause = PAUSE;
         loop {
-            let mut line = None;
+            let mut word = None;
             if let Some(channel) = channel.take() {
-                line = self.follow(channel).await?;
+                word = self.follow(channel).await?;
                 pause = PAUSE;
             }
-            match self.look().await {
+            let (line, told) = word.map_or((None, None), |(line, exit)| (Some(line), exit));
+            let seen = match told {
+                Some(exit) => Some(Seen::of(exit)),
+                None => self.look().await,
+            };
+            match seen {
                 Some(Seen::Ended { outcome, log_bytes }) => {
                     // After output the supervisor synced first and is gone.
                     let line = line.filter(|_| log_bytes == 0);
@@ -127,9 +132,12 @@ impl Watch {
     }
 
     /// Listens until the supervisor says that the command has ended, or is gone itself.
-    async fn follow(&mut self, channel: EventChannel) -> Result<Option<LastLine>, Stopping> {
+    async fn follow(
+        &mut self,
+        channel: EventChannel,
+    ) -> Result<Option<(LastLine, Option<Exit>)>, Stopping> {
         match self.talk(channel).await {
-            Ok(Heard::Exited(line)) => Ok(Some(line)),
+            Ok(Heard::Exited(line, exit)) => Ok(Some((line, exit))),
             Ok(Heard::Gone) => Ok(None),
             Ok(Heard::Stopping) => Err(Stopping),
             Err(error) => {
@@ -174,7 +182,9 @@ impl Watch {
                 match event {
                     shim::Event::Started => report_at = Some(Instant::now() + WORTH_A_REPORT),
                     shim::Event::Output { log_bytes } => self.grown(log_bytes),
-                    shim::Event::Exited => return Ok(Heard::Exited(LastLine(socket))),
+                    shim::Event::Exited(exit) => {
+                        return Ok(Heard::Exited(LastLine(socket), exit));
+                    }
                 }
             }
         }
@@ -212,7 +222,7 @@ async fn moment(at: Option<Instant>) {
 
 /// Why a talk ended.
 enum Heard {
-    Exited(LastLine),
+    Exited(LastLine, Option<Exit>),
     /// The supervisor itself is gone.
     Gone,
     Stopping,
