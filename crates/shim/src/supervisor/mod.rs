@@ -64,8 +64,9 @@ fn supervise(directory: &OwnedFd, events: OwnedFd, spawner: Option<Process>) -> 
         match failpoint::around(Act::ForkCommand, || child::prepare(&spec, group.as_ref())) {
             Ok(child) => {
                 write_started(child.pid, spawner)?;
-                failpoint::around(Act::TellStarted, || peers.tell_started());
                 failpoint::around(Act::Gate, || child.open_gate())?;
+                // The command goes first: whoever hears of it has time.
+                failpoint::around(Act::TellStarted, || peers.tell_started());
                 watch::watch(&spec, child, group.as_ref(), &mut log, &mut peers)?
             }
             Err(error) => watch::Ended {

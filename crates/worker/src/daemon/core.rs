@@ -15,6 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use super::drain::{AtDeadline, Drain, DrainOrder, Leave};
 use super::event::{Census, Event, Hail, Unwelcome};
+use super::launches::{Launch, Launches};
 use super::recover::{Recovered, forget, spool_id, with_source};
 use super::spawners::Spawners;
 use super::supervise::{LastLine, Watch};
@@ -50,6 +51,7 @@ pub(crate) struct Daemon {
     running: BTreeMap<CommandId, mpsc::Sender<Request>>,
     /// To supervisors of commands that have ended and are not forgotten yet.
     last_lines: BTreeMap<CommandId, LastLine>,
+    launches: Launches,
     is_ending_all: bool,
     drain: Drain,
     /// Where people see how a leave-taking stands.
@@ -80,6 +82,7 @@ impl Daemon {
             link: None,
             running: BTreeMap::new(),
             last_lines: BTreeMap::new(),
+            launches: Launches::default(),
             is_ending_all: false,
             drain: Drain::No,
             leave: watch::Sender::new(Leave::Ready),
@@ -219,7 +222,7 @@ impl Daemon {
                     Some(start) => self.launch(command, start),
                     None => error!(command.id = %command, "a command without its order"),
                 },
-                Output::Adopt(command) => self.watch(command, None),
+                Output::Adopt(command) => self.watch(command, None, None),
                 Output::Stop(command, order) => self.stop(command, order),
                 Output::Delete(command) => self.delete(command),
                 Output::Send(report) => self.tell(ToLink::Report(report)),
@@ -228,11 +231,12 @@ impl Daemon {
     }
 
     fn launch(&mut self, command: CommandId, start: &Start) {
+        let launch = self.launches.begin();
         let outcome = match self.try_launch(command, start) {
             Ok(channel) => {
                 self.set_tail(command, Tail::default());
                 self.tell(ToLink::Stream(command));
-                self.watch(command, Some(channel));
+                self.watch(command, Some(channel), Some(launch));
                 return;
             }
             Err(LaunchError::Spool(SpoolError::Exists { .. })) => {
@@ -276,7 +280,7 @@ impl Daemon {
         Ok(self.parts.spawners.spawn(created)?)
     }
 
-    fn watch(&mut self, command: CommandId, channel: Option<EventChannel>) {
+    fn watch(&mut self, command: CommandId, channel: Option<EventChannel>, launch: Option<Launch>) {
         let (requests, receiver) = mpsc::channel(REQUESTS);
         self.running.insert(command, requests);
         let watch = Watch {
@@ -286,6 +290,7 @@ impl Daemon {
             tails: self.tails.clone(),
             daemon: self.parts.events.clone(),
             end: self.parts.tasks.end().clone(),
+            launch,
         };
         self.parts.tasks.spawn("watch a command", watch.run(channel));
     }
@@ -328,7 +333,9 @@ impl Daemon {
         self.tails.send_if_modified(|tails| tails.remove(&command).is_some());
         let spool = self.parts.spool.clone();
         let line = self.last_lines.remove(&command);
+        let launches = self.launches.clone();
         let forget = async move {
+            launches.pause().await;
             blocking(move || forget(&spool, command)).await;
             // Now its supervisor sees that there is nothing left to sync.
             drop(line);

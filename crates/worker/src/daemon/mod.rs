@@ -2,8 +2,8 @@
 //!
 //! One loop (`core`) takes events from the connection, from the commands and from people, asks
 //! the pure half in crate `attempt` what follows, and does it. `recover` reads the spool at
-//! start, `drain` takes leave, `supervise` watches one command, `spawners` starts supervisors, `tails` says how far
-//! every log is.
+//! start, `drain` takes leave, `supervise` watches one command, `spawners` starts supervisors,
+//! `launches` keeps their way clear, `tails` says how far every log is.
 //!
 //! **Invariants**
 //! - Only the loop changes what the worker believes about a command.
@@ -14,6 +14,7 @@
 mod core;
 mod drain;
 mod event;
+mod launches;
 mod recover;
 mod spawners;
 mod supervise;

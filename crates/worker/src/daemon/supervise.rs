@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::event::Event;
+use super::launches::Launch;
 use super::recover::{Seen, look, spool_id, with_source};
 use super::tails::{Tails, live_bytes};
 use crate::tasks::blocking;
@@ -36,6 +37,8 @@ pub(super) struct Watch {
     pub(super) tails: watch::Sender<Tails>,
     pub(super) daemon: mpsc::Sender<Event>,
     pub(super) end: CancellationToken,
+    /// Until it has started.
+    pub(super) launch: Option<Launch>,
 }
 
 /// A command that ends sooner is reported once, as ended: the master commits each report.
@@ -72,6 +75,7 @@ impl Watch {
             let mut word = None;
             if let Some(channel) = channel.take() {
                 word = self.follow(channel).await?;
+                self.launch = None;
                 pause = PAUSE;
             }
             let (line, told) = word.map_or((None, None), |(line, exit)| (Some(line), exit));
@@ -180,7 +184,10 @@ impl Watch {
             }
             while let Some(event) = frames.next_event().map_err(io::Error::other)? {
                 match event {
-                    shim::Event::Started => report_at = Some(Instant::now() + WORTH_A_REPORT),
+                    shim::Event::Started => {
+                        self.launch = None;
+                        report_at = Some(Instant::now() + WORTH_A_REPORT);
+                    }
                     shim::Event::Output { log_bytes } => self.grown(log_bytes),
                     shim::Event::Exited(exit) => {
                         return Ok(Heard::Exited(LastLine(socket), exit));
