@@ -15,6 +15,7 @@
 //!   that forked it.
 
 mod channel;
+mod directory;
 mod exit;
 mod frame;
 #[cfg(any(test, fuzzing))]

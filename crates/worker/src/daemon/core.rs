@@ -336,7 +336,11 @@ impl Daemon {
         let launches = self.launches.clone();
         let forget = async move {
             launches.pause().await;
-            blocking(move || forget(&spool, command)).await;
+            let tidy = move || {
+                forget(&spool, command);
+                spool.prepare();
+            };
+            blocking(tidy).await;
             // Now its supervisor sees that there is nothing left to sync.
             drop(line);
         };
