@@ -1,8 +1,10 @@
 //! The spawner: a small process that forks a supervisor for each command.
 //!
 //! Forking from a process of a few pages is cheap, and the supervisor it makes has one thread.
-//! The daemon starts spawners before it starts threads of its own. When the daemon's socket closes
-//! a spawner takes no more commands, and ends with the last supervisor it made.
+//! It is forked ahead: one stands by at the socket, takes the next command itself, and says so to
+//! the spawner, which forks another. The daemon starts spawners before it starts threads of its
+//! own. When the daemon's socket closes a spawner takes no more commands, and ends with the last
+//! supervisor it made.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,19 +13,24 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use failpoint::Act;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
-use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, wait};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, getppid, set_child_subreaper,
+    set_parent_process_death_signal, wait,
+};
 
 use crate::channel::EventChannel;
 use crate::inspect::Process;
 use crate::spool::Created;
 use crate::supervisor;
-use crate::sys::{self, Disposition, Forked};
+use crate::sys::{self, Disposition, Forked, exit_now};
 
 /// Directory, lock and event socket.
 const DESCRIPTORS: usize = 3;
@@ -128,18 +135,105 @@ pub fn spawner_main() -> io::Result<()> {
     // are whose is a matter of life and death.
     let spawner = Process::of(getpid().as_raw_nonzero().get());
     crc32c::crc32c(b"");
-    while let Some(descriptors) = receive(socket)? {
-        let [directory, lock, events] = descriptors;
-        failpoint::before(Act::ForkSupervisor);
-        match sys::fork() {
-            Ok(Forked::Parent(_)) => failpoint::after(Act::ForkSupervisor),
-            Ok(Forked::Child) => supervisor::run(&directory, lock, events, spawner),
-            // Dropping the descriptors tells the worker: the channel closes, nothing ran.
-            Err(error) => report(&format!("fork a supervisor: {error}")),
-        }
-    }
+    while let Next::Taken = next(socket, spawner)? {}
     outlive_supervisors();
     Ok(())
+}
+
+/// What the socket brought.
+enum Next {
+    /// A command, or none because the process that stood by was killed.
+    Taken,
+    Closed,
+}
+
+/// Has a process stand by until the next command is taken.
+fn next(socket: BorrowedFd<'_>, spawner: Option<Process>) -> io::Result<Next> {
+    let parent = getpid();
+    let ahead = || -> io::Result<_> {
+        let (word, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        failpoint::before(Act::ForkSupervisor);
+        Ok((sys::fork()?, word, theirs))
+    };
+    match ahead() {
+        Ok((Forked::Parent(_), word, theirs)) => {
+            failpoint::after(Act::ForkSupervisor);
+            drop(theirs);
+            hear(word.as_fd())
+        }
+        Ok((Forked::Child, word, theirs)) => {
+            drop(word);
+            stand_by(socket, theirs, parent, spawner)
+        }
+        // There may be room for a process when there is a command for it.
+        Err(_) => late(socket, spawner),
+    }
+}
+
+/// Takes a command and then forks.
+fn late(socket: BorrowedFd<'_>, spawner: Option<Process>) -> io::Result<Next> {
+    let Some([directory, lock, events]) = receive(socket)? else { return Ok(Next::Closed) };
+    match sys::fork() {
+        Ok(Forked::Parent(_)) => {}
+        Ok(Forked::Child) => supervisor::run(&directory, lock, events, spawner),
+        // Dropping the descriptors tells the worker: the channel closes, nothing ran.
+        Err(error) => report(&format!("fork a supervisor: {error}")),
+    }
+    Ok(Next::Taken)
+}
+
+const TAKEN: &[u8] = b"t";
+const CLOSED: &[u8] = b"c";
+/// Before another process stands by for one that was killed.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Waits for what the process that stands by has to say.
+fn hear(word: BorrowedFd<'_>) -> io::Result<Next> {
+    let mut said = [0];
+    loop {
+        match rustix::io::read(word, &mut said) {
+            Ok(0) => {
+                std::thread::sleep(PAUSE);
+                return Ok(Next::Taken);
+            }
+            Ok(_) if said == CLOSED => return Ok(Next::Closed),
+            Ok(_) => return Ok(Next::Taken),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits for a command and becomes its supervisor.
+fn stand_by(socket: BorrowedFd<'_>, word: OwnedFd, parent: Pid, spawner: Option<Process>) -> ! {
+    match wait_for_command(socket, parent) {
+        Ok(Some([directory, lock, events])) => {
+            // A spawner that is gone needs no word.
+            rustix::io::write(&word, TAKEN).ok();
+            drop(word);
+            supervisor::run(&directory, lock, events, spawner)
+        }
+        Ok(None) => {
+            rustix::io::write(&word, CLOSED).ok();
+        }
+        Err(error) => report(&format!("stand by for a command: {error}")),
+    }
+    exit_now(0)
+}
+
+/// Ends with the spawner while it has no command: what it left behind would find another parent.
+fn wait_for_command(
+    socket: BorrowedFd<'_>,
+    parent: Pid,
+) -> io::Result<Option<[OwnedFd; DESCRIPTORS]>> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() != Some(parent) {
+        // It died before the death signal was set.
+        return Ok(None);
+    }
+    let command = receive(socket)?;
+    set_parent_process_death_signal(None)?;
+    Ok(command)
 }
 
 /// Waits until every child is gone: those of a killed supervisor have no other place to go.
