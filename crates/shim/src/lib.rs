@@ -14,6 +14,7 @@
 //! - The supervisor has one thread. The kernel ties the death signal of a child to the thread
 //!   that forked it.
 
+mod ahead;
 mod channel;
 mod directory;
 mod exit;

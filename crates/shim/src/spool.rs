@@ -5,12 +5,12 @@ use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use failpoint::Act;
 use rustix::fs::{FlockOperation, IFlags, Mode, OFlags, flock, ioctl_getflags, ioctl_setflags};
 
-use crate::directory::{self, Directory};
+use crate::ahead::Ahead;
+use crate::directory::Directory;
 use crate::group::{Group, GroupOrder};
 use crate::id::CommandId;
 use crate::inspect::{self, Found, Started};
@@ -50,7 +50,7 @@ pub enum SpoolError {
 pub struct SpoolRoot {
     path: PathBuf,
     spool_id: String,
-    ready: Mutex<Option<Directory>>,
+    ahead: Ahead,
     _lock: File,
 }
 
@@ -77,9 +77,8 @@ impl SpoolRoot {
         }
         let spool_id = read_or_draw_id(&path.join("spool_id")).map_err(make)?;
         note_boot(&path.join(BOOT)).map_err(make)?;
-        directory::remove_ahead(path).map_err(make)?;
-        let ready = Mutex::new(None);
-        Ok(Self { path: path.to_owned(), spool_id, ready, _lock: lock })
+        let ahead = Ahead::new(path).map_err(make)?;
+        Ok(Self { path: path.to_owned(), spool_id, ahead, _lock: lock })
     }
 
     /// Returns the random id made with the spool: another disk, another id.
@@ -116,7 +115,7 @@ impl SpoolRoot {
     /// `Exists` where the command is known; nothing is left behind after other errors.
     pub fn create(&self, command: CommandId, spec: &Spec) -> Result<Created, SpoolError> {
         let path = self.directory(command);
-        match failpoint::around(Act::SpoolDirectory, || self.make_directory(&path)) {
+        match failpoint::around(Act::SpoolDirectory, || self.ahead.make(&path)) {
             Ok(made) => self.fill(command, made, spec).inspect_err(|_| {
                 // Without a spec the directory means nothing; it may go.
                 drop(fs::remove_dir_all(&path));
@@ -125,27 +124,6 @@ impl SpoolRoot {
                 Err(SpoolError::Exists { command })
             }
             Err(source) => Err(SpoolError::Make { path, source }),
-        }
-    }
-
-    /// Makes a locked directory, or names the one that is ready.
-    fn make_directory(&self, path: &Path) -> io::Result<Directory> {
-        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match ready.map(|ready| ready.rename(path)) {
-            Some(Ok(directory)) => Ok(directory),
-            Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-            // Not every file system renames without replacing.
-            Some(Err(_)) | None => Directory::make(path),
-        }
-    }
-
-    /// Makes a directory ahead, unless there is one. To be called when there is time: the next
-    /// `create` is faster.
-    pub fn prepare(&self) {
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if ready.is_none() {
-            // Trouble with the disk is told by `create`.
-            *ready = Directory::make_ahead(&self.path).ok();
         }
     }
 
@@ -218,24 +196,12 @@ impl SpoolRoot {
             Group::of(&order).remove();
         }
         let path = self.directory(command);
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(SpoolError::Write { path, source: error })
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        self.ahead.remove(&path).map_err(|source| SpoolError::Write { path, source })
     }
 
     /// Returns the directory of a command.
     pub fn directory(&self, command: CommandId) -> PathBuf {
         self.path.join(command.to_string())
-    }
-}
-
-impl Drop for SpoolRoot {
-    fn drop(&mut self) {
-        // The next worker would do it, but not on a machine that loses this one.
-        directory::remove_ahead(&self.path).ok();
     }
 }
 

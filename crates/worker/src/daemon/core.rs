@@ -336,11 +336,7 @@ impl Daemon {
         let launches = self.launches.clone();
         let forget = async move {
             launches.pause().await;
-            let tidy = move || {
-                forget(&spool, command);
-                spool.prepare();
-            };
-            blocking(tidy).await;
+            blocking(move || forget(&spool, command)).await;
             // Now its supervisor sees that there is nothing left to sync.
             drop(line);
         };
