@@ -17,5 +17,5 @@ mod outcome;
 pub mod worker;
 
 pub use id::CommandId;
-pub use message::{Place, Stamp, StopOrder, ToMaster, ToWorker, View};
+pub use message::{Place, Properties, Stamp, StopOrder, ToMaster, ToWorker, View};
 pub use outcome::{LostReason, Outcome};

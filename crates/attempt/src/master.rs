@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandId, LostReason, Outcome, Place, Stamp, StopOrder, ToWorker, View};
+use crate::{CommandId, LostReason, Outcome, Place, Properties, Stamp, StopOrder, ToWorker, View};
 
 /// Where the master holds a command to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,8 +72,8 @@ pub enum Output {
     Send(ToWorker),
     /// The command was seen running for the first time.
     Began,
-    /// The outcome is now known, once and for all.
-    Ended(Outcome),
+    /// The outcome is now known, once and for all, and with it what the command left.
+    Ended { outcome: Outcome, properties: Option<Properties> },
     /// The rest of the log is gone from the worker's spool: it ends where it is.
     LogCut,
     /// The worker answered for a command that was given up: nothing of it runs there.
@@ -205,13 +205,13 @@ impl Command {
                 self.state = State::Running { stop: *stop };
                 vec![Output::Began]
             }
-            (State::Assigned { .. }, View::Ended { outcome, log_bytes }) => {
+            (State::Assigned { .. }, View::Ended { outcome, log_bytes, properties }) => {
                 let mut outputs = vec![Output::Began];
-                outputs.extend(self.end_as_told(outcome, *log_bytes, link));
+                outputs.extend(self.end_as_told(outcome, *log_bytes, properties.clone(), link));
                 outputs
             }
-            (State::Running { .. }, View::Ended { outcome, log_bytes }) => {
-                self.end_as_told(outcome, *log_bytes, link)
+            (State::Running { .. }, View::Ended { outcome, log_bytes, properties }) => {
+                self.end_as_told(outcome, *log_bytes, properties.clone(), link)
             }
             // What followed upon its end was not in the backup, and must not happen again.
             (State::Doubtful { .. }, View::Ended { log_bytes, .. }) => {
@@ -258,7 +258,7 @@ impl Command {
         match &self.state {
             State::Assigned { .. } | State::Running { .. } | State::Doubtful { .. } => {
                 self.state = State::GivenUp;
-                let mut outputs = vec![Output::Ended(GIVEN_UP)];
+                let mut outputs = vec![Output::Ended { outcome: GIVEN_UP, properties: None }];
                 outputs.extend(self.send_stop(StopOrder::KILL, link));
                 outputs
             }
@@ -298,9 +298,10 @@ impl Command {
         &mut self,
         outcome: &Outcome,
         log_bytes: u64,
+        properties: Option<Properties>,
         link: Option<Stamp>,
     ) -> Vec<Output> {
-        let mut outputs = self.end(outcome.clone(), log_bytes);
+        let mut outputs = self.end_with(outcome.clone(), log_bytes, properties);
         // Of a lost command the worker may know less than was sent before.
         if log_bytes == 0 && !matches!(outcome, Outcome::Lost(_)) {
             outputs.extend(self.sealed(link));
@@ -309,8 +310,17 @@ impl Command {
     }
 
     fn end(&mut self, outcome: Outcome, log_bytes: u64) -> Vec<Output> {
+        self.end_with(outcome, log_bytes, None)
+    }
+
+    fn end_with(
+        &mut self,
+        outcome: Outcome,
+        log_bytes: u64,
+        properties: Option<Properties>,
+    ) -> Vec<Output> {
         self.state = State::Ended { outcome: outcome.clone(), log_bytes };
-        vec![Output::Ended(outcome)]
+        vec![Output::Ended { outcome, properties }]
     }
 }
 

@@ -51,5 +51,15 @@ pub struct ToMaster {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
     Running,
-    Ended { outcome: Outcome, log_bytes: u64 },
+    Ended { outcome: Outcome, log_bytes: u64, properties: Option<Properties> },
+}
+
+/// What a command left that was asked for properties. It is told with the end, and believed with
+/// the end, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Properties {
+    /// As the command wrote them; nobody has looked at them yet.
+    Written(Vec<u8>),
+    /// There are none; the text says why.
+    Missing(String),
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::forgotten::Forgotten;
-use crate::{CommandId, Outcome, Stamp, StopOrder, ToMaster, ToWorker, View};
+use crate::{CommandId, Outcome, Properties, Stamp, StopOrder, ToMaster, ToWorker, View};
 
 /// What the spool says about a command after a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub enum Found {
     Ended {
         outcome: Outcome,
         log_bytes: u64,
+        properties: Option<Properties>,
     },
 }
 
@@ -35,6 +36,7 @@ pub enum Input {
         command: CommandId,
         outcome: Outcome,
         log_bytes: u64,
+        properties: Option<Properties>,
     },
     /// The log of a command that has ended turned out to hold only so much.
     LogTorn {
@@ -62,6 +64,8 @@ pub enum Output {
     Send(ToMaster),
 }
 
+const CANCELLED: View = View::Ended { outcome: Outcome::Cancelled, log_bytes: 0, properties: None };
+
 /// The worker's half of all its commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
@@ -87,8 +91,8 @@ impl Worker {
                     commands.insert(command, View::Running);
                     outputs.push(Output::Adopt(command));
                 }
-                Found::Ended { outcome, log_bytes } => {
-                    commands.insert(command, View::Ended { outcome, log_bytes });
+                Found::Ended { outcome, log_bytes, properties } => {
+                    commands.insert(command, View::Ended { outcome, log_bytes, properties });
                 }
             }
         }
@@ -123,7 +127,9 @@ impl Worker {
             }
             Input::Message(message) => self.message(message),
             Input::Started(command) => self.started(command),
-            Input::Ended { command, outcome, log_bytes } => self.ended(command, outcome, log_bytes),
+            Input::Ended { command, outcome, log_bytes, properties } => {
+                self.ended(command, View::Ended { outcome, log_bytes, properties })
+            }
             Input::LogTorn { command, log_bytes } => self.log_torn(command, log_bytes),
         }
     }
@@ -176,7 +182,7 @@ impl Worker {
             }
             None if self.forgotten.contains(command) => Vec::new(),
             // A stop that overtook its start: the answer is final, so the start finds an end.
-            None => self.ended(command, Outcome::Cancelled, 0),
+            None => self.ended(command, CANCELLED),
         }
     }
 
@@ -196,8 +202,7 @@ impl Worker {
         }
     }
 
-    fn ended(&mut self, command: CommandId, outcome: Outcome, log_bytes: u64) -> Vec<Output> {
-        let view = View::Ended { outcome, log_bytes };
+    fn ended(&mut self, command: CommandId, view: View) -> Vec<Output> {
         self.commands.insert(command, view.clone());
         self.tell(command, view)
     }

@@ -29,7 +29,7 @@ fn ended(outcome: Outcome, log_bytes: u64) -> State {
 }
 
 fn said(log_bytes: u64) -> View {
-    View::Ended { outcome: Outcome::Signal(9), log_bytes }
+    View::Ended { outcome: Outcome::Signal(9), log_bytes, properties: None }
 }
 
 /// Drives a command from a state and returns the next with what follows.
@@ -49,10 +49,16 @@ fn what_may_run_is_lost_at_once_and_killed_where_its_worker_is_there() {
     ] {
         let lost = State::GivenUp;
         let (after, outputs) = step(state.clone(), Input::GiveUp, None);
-        assert_eq!((&after, outputs), (&lost, vec![Output::Ended(given_up())]));
+        assert_eq!(
+            (&after, outputs),
+            (&lost, vec![Output::Ended { outcome: given_up(), properties: None }])
+        );
         assert!(command(after).is_unaccounted());
         let (after, outputs) = step(state, Input::GiveUp, Some(LINK));
-        assert_eq!((after, outputs), (lost, vec![Output::Ended(given_up()), KILL]));
+        assert_eq!(
+            (after, outputs),
+            (lost, vec![Output::Ended { outcome: given_up(), properties: None }, KILL])
+        );
     }
 }
 
@@ -109,11 +115,11 @@ fn nothing_else_changes_what_was_given_up() {
 
 #[test]
 fn a_worker_tells_again_what_is_left_of_a_log() {
-    let found = Found::Ended { outcome: Outcome::Exited(0), log_bytes: 100 };
+    let found = Found::Ended { outcome: Outcome::Exited(0), log_bytes: 100, properties: None };
     let (mut worker, _) = Worker::recover(1, [(ID, found)]);
     let torn = |log_bytes| worker::Input::LogTorn { command: ID, log_bytes };
     worker.handle(worker::Input::Welcomed(LINK));
-    let view = View::Ended { outcome: Outcome::Exited(0), log_bytes: 40 };
+    let view = View::Ended { outcome: Outcome::Exited(0), log_bytes: 40, properties: None };
     let report = ToMaster { command: ID, view };
     assert_eq!(worker.handle(torn(40)), [worker::Output::Send(report.clone())]);
     assert_eq!(worker.handle(torn(40)), [], "it is said once");
@@ -130,7 +136,12 @@ fn a_start_that_comes_twice_runs_nothing_however_much_was_forgotten_since() {
     for counter in 1..=5_000 {
         let command = id(counter);
         assert_eq!(worker.handle(start(counter)), [worker::Output::Run(command)]);
-        worker.handle(worker::Input::Ended { command, outcome: Outcome::Exited(0), log_bytes: 0 });
+        worker.handle(worker::Input::Ended {
+            command,
+            outcome: Outcome::Exited(0),
+            log_bytes: 0,
+            properties: None,
+        });
         let ack = ToWorker::FinalAck { stamp: LINK, command };
         assert_eq!(worker.handle(worker::Input::Message(ack)), [worker::Output::Delete(command)]);
     }

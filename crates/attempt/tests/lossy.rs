@@ -10,7 +10,9 @@ mod host;
 use std::collections::BTreeMap;
 
 use attempt::master::{self, Command, Input, Output, State};
-use attempt::{CommandId, LostReason, Outcome, Place, Stamp, StopOrder, ToMaster, ToWorker, View};
+use attempt::{
+    CommandId, LostReason, Outcome, Place, Properties, Stamp, StopOrder, ToMaster, ToWorker, View,
+};
 use host::rng::Rng;
 use host::{Host, Stage};
 
@@ -157,6 +159,9 @@ impl World {
         }
         self.check_transition(&command);
         let id = command.id;
+        for output in &outputs {
+            self.check_left(id, output);
+        }
         self.disk.insert(id, command.clone());
         self.live.insert(id, command);
         if fate == Fate::CrashedBeforeAct {
@@ -166,7 +171,7 @@ impl World {
             match output {
                 Output::Send(message) => self.to_worker.push(message),
                 Output::Began => {}
-                Output::Ended(_) | Output::LogCut | Output::Accounted => self.ask_seal(id),
+                Output::Ended { .. } | Output::LogCut | Output::Accounted => self.ask_seal(id),
             }
         }
         if matches!(self.live[&id].state, State::Sealed { .. }) {
@@ -324,7 +329,12 @@ impl World {
             None
         };
         let wrote = self.rng.below(100);
-        self.host.supervise(command, wrote, end);
+        let left = match command.counter % 5 {
+            0 => None,
+            1 => Some(Properties::Missing("there is no such file".to_owned())),
+            _ => Some(Properties::Written(command.counter.to_string().into_bytes())),
+        };
+        self.host.supervise(command, wrote, end.map(|outcome| (outcome, left)));
         let executions = self.host.witness.executions.get(&command).copied().unwrap_or(0);
         assert!(executions <= 1, "{command} was executed {executions} times");
         if executions == 1
@@ -404,6 +414,15 @@ impl World {
                 assert_eq!(witness.ends.get(&id), Some(outcome), "the true end of {id}");
             }
         }
+    }
+
+    /// What a command left is told with its true end, whole, and with nothing else.
+    fn check_left(&self, id: CommandId, output: &Output) {
+        let Output::Ended { outcome, properties } = output else { return };
+        let witness = &self.host.witness;
+        let is_true = witness.ends.get(&id) == Some(outcome);
+        let left = witness.left.get(&id).filter(|_| is_true);
+        assert_eq!(properties.as_ref(), left, "what {id} left, which ended with {outcome}");
     }
 
     fn check_deleted(&mut self) {
@@ -518,7 +537,7 @@ fn a_log_whose_rest_went_with_the_spool_is_sealed_as_it_is() {
     let link = Some(Stamp { epoch: 1, session: 1 });
     let id = CommandId { incarnation: 1, counter: 1 };
     let mut command = Command::assigned(id, place("first"));
-    let view = View::Ended { outcome: Outcome::Exited(0), log_bytes: 10 };
+    let view = View::Ended { outcome: Outcome::Exited(0), log_bytes: 10, properties: None };
     command.handle(Input::Reported(&view), link);
     assert_eq!(
         command.state,
@@ -543,7 +562,11 @@ fn a_witnessed_execution_is_never_taken_for_a_cancelled_one() {
     host.kill_daemon();
     host.kill_supervisor(id);
     host.start_daemon();
-    let lost = View::Ended { outcome: Outcome::Lost(LostReason::Supervisor), log_bytes: 0 };
+    let lost = View::Ended {
+        outcome: Outcome::Lost(LostReason::Supervisor),
+        log_bytes: 0,
+        properties: None,
+    };
     let next = Stamp { epoch: 1, session: 2 };
     assert_eq!(host.welcomed(next), Some(vec![ToMaster { command: id, view: lost }]));
 }
@@ -554,13 +577,21 @@ fn the_end_of_a_command_that_said_nothing_is_final_at_once() {
     let link = Stamp { epoch: 1, session: 1 };
     let id = CommandId { incarnation: 7, counter: 1 };
     let mut command = Command::assigned(id, place);
-    let view = View::Ended { outcome: Outcome::Exited(0), log_bytes: 0 };
+    let view = View::Ended { outcome: Outcome::Exited(0), log_bytes: 0, properties: None };
     let outputs = command.handle(Input::Reported(&view), Some(link));
     assert_eq!(command.state, State::Sealed { outcome: Outcome::Exited(0) });
     let ack = Output::Send(ToWorker::FinalAck { stamp: link, command: id });
-    assert_eq!(outputs, [Output::Began, Output::Ended(Outcome::Exited(0)), ack.clone()]);
+    assert_eq!(
+        outputs,
+        [
+            Output::Began,
+            Output::Ended { outcome: Outcome::Exited(0), properties: None },
+            ack.clone()
+        ]
+    );
     // The worker's power failed before its disk had the end.
-    let lost = View::Ended { outcome: Outcome::Lost(LostReason::Reboot), log_bytes: 0 };
+    let lost =
+        View::Ended { outcome: Outcome::Lost(LostReason::Reboot), log_bytes: 0, properties: None };
     assert_eq!(command.handle(Input::Reported(&lost), Some(link)), [ack]);
     assert_eq!(command.state, State::Sealed { outcome: Outcome::Exited(0) });
 }

@@ -1,13 +1,14 @@
 //! Runs builds: starts them, takes their steps in order, turns outcomes into results.
 
 use attempt::master::{Command as Half, Input, Output, State};
-use attempt::{CommandId, LostReason, Outcome};
+use attempt::{CommandId, LostReason, Outcome, Properties as Left};
 use config::Name;
 
 use crate::decision::{Action, Directive, StartOrder};
 use crate::engine::Engine;
 use crate::id::{BuildId, RequestId};
 use crate::plan::Plan;
+use crate::property::{self, Origins, Properties};
 use crate::result::{self, BuildResult, Exit, exit_code};
 use crate::row::{Build, Command, RequestState, StepProgress, StepState};
 use crate::step::RenderFailed;
@@ -39,10 +40,11 @@ impl Engine {
             rerun: 1,
             builder: builder_name.clone(),
             slot: self.free_slot(&worker),
+            plan: Plan::new(builder_name, builder, &worker, &settings),
             worker,
             revision: settings.revision,
             steps: builder.steps.iter().map(|_| StepProgress::waiting()).collect(),
-            plan: Plan::new(builder_name, builder, &settings),
+            properties: Properties::new(),
             started_us: now.wall_us,
             stop_reason: None,
             end: None,
@@ -144,8 +146,8 @@ impl Engine {
             self.durable.free_kept_place(id);
         }
         for output in &outputs {
-            if let Output::Ended(outcome) = output {
-                self.command_ended(now, id, outcome, was_stopped);
+            if let Output::Ended { outcome, properties } = output {
+                self.command_ended(now, id, outcome, properties.as_ref(), was_stopped);
             }
         }
         self.perform(now, id, outputs);
@@ -161,7 +163,7 @@ impl Engine {
                         command.began_us.get_or_insert(now.wall_us);
                     }
                 }
-                Output::Ended(_) | Output::LogCut | Output::Accounted => self.seal(id),
+                Output::Ended { .. } | Output::LogCut | Output::Accounted => self.seal(id),
             }
         }
     }
@@ -218,21 +220,50 @@ impl Engine {
             max_output_bytes: step.max_output_bytes,
             max_processes: step.max_processes,
             memory_bytes: step.memory_bytes,
+            properties_file: step.set_properties.clone().map(String::into_bytes),
         })
     }
 
     fn subject<'a>(&'a self, build: &'a Build) -> Option<Subject<'a>> {
         let request = self.durable.request(build.request)?;
-        Some(Subject { change: self.durable.change(request.change)?, build })
+        Some(Subject(Origins { change: self.durable.change(request.change)?, request, build }))
     }
 
-    fn command_ended(&mut self, now: Now, id: CommandId, outcome: &Outcome, was_stopped: bool) {
+    /// Takes what the command of a step left, if it ended by itself. Says what it became where that
+    /// is not what its end says.
+    fn take_properties(
+        &mut self,
+        id: BuildId,
+        step: u32,
+        outcome: &Outcome,
+        left: Option<&Left>,
+    ) -> Result<(), String> {
+        let Some(build) = self.durable.build(id) else { return Ok(()) };
+        let step = &build.plan.steps[step as usize];
+        if step.set_properties.is_none() || !matches!(outcome, Outcome::Exited(_)) {
+            return Ok(());
+        }
+        let (name, values) = (step.name.clone(), property::read(left)?);
+        if values.is_empty() {
+            return Ok(());
+        }
+        let Some(build) = self.durable.edit_build(id) else { return Ok(()) };
+        property::merge(&mut build.properties, &name, values)
+    }
+
+    fn command_ended(
+        &mut self,
+        now: Now,
+        id: CommandId,
+        outcome: &Outcome,
+        left: Option<&Left>,
+        was_stopped: bool,
+    ) {
         let Some(command) = self.durable.commands.edit(&id) else { return };
         command.ended_us = Some(now.wall_us);
         let (build_id, step) = (command.build, command.step);
         let Some(build) = self.durable.build(build_id) else { return };
         let progress = &build.steps[step as usize];
-        let detail = outcome.to_string();
         let is_outdated = *outcome == Outcome::Lost(LostReason::Restored);
         let may_repeat = matches!(outcome, Outcome::Lost(_))
             && !is_outdated
@@ -240,17 +271,40 @@ impl Engine {
             && progress.attempts < MOST_ATTEMPTS
             && build.stop_reason.is_none();
         if may_repeat {
-            self.set_step(now, build_id, step, StepState::Waiting, &detail);
+            self.set_step(now, build_id, step, StepState::Waiting, &outcome.to_string());
         } else {
-            let codes = &build.plan.steps[step as usize].exit_codes;
-            let result = if was_stopped { BuildResult::Cancelled } else { codes.result(outcome) };
-            let done = StepState::Done { result, exit: result::exit_of(outcome) };
+            let (done, detail) = self.end_of_step(build_id, step, outcome, left, was_stopped);
             self.set_step(now, build_id, step, done, &detail);
         }
         if is_outdated {
             self.skip_rest(now, build_id, crate::backup::SKIPPED);
         }
         self.advance(now, build_id);
+    }
+
+    /// Says what a step has come to whose last command ended, and keeps what that left.
+    fn end_of_step(
+        &mut self,
+        id: BuildId,
+        step: u32,
+        outcome: &Outcome,
+        left: Option<&Left>,
+        was_stopped: bool,
+    ) -> (StepState, String) {
+        let (mut exit, mut detail) = (result::exit_of(outcome), outcome.to_string());
+        if was_stopped {
+            return (StepState::Done { result: BuildResult::Cancelled, exit }, detail);
+        }
+        let taken = self.take_properties(id, step, outcome, left);
+        let codes = self.durable.build(id).map(|build| &build.plan.steps[step as usize].exit_codes);
+        let mut result =
+            codes.map_or_else(|| result::of_outcome(outcome), |codes| codes.result(outcome));
+        if let Err(why) = taken
+            && !result.is_bad()
+        {
+            (result, exit, detail) = (BuildResult::Exception, Exit::Ours(exit_code::CONFIG), why);
+        }
+        (StepState::Done { result, exit }, detail)
     }
 
     /// Leaves out every step that was not begun, those that always run among them.
@@ -368,10 +422,15 @@ fn verdict(build: &Build) -> Verdict {
             Verdict { result: total, reason: String::new(), exit_code }
         }
         (_, Some((index, Exit::Ours(exit_code)))) => {
-            let (step, detail) = (&build.plan.steps[index].name, &build.steps[index].detail);
-            let outcome = Outcome::from_words(detail);
-            let outcome = outcome.unwrap_or_else(|| Outcome::NotStarted(detail.clone()));
-            let reason = result::sentence(step, &outcome);
+            let (step, progress) = (&build.plan.steps[index].name, &build.steps[index]);
+            let detail = &progress.detail;
+            let reason = match Outcome::from_words(detail) {
+                Some(outcome) => result::sentence(step, &outcome),
+                None if progress.attempts == 0 => {
+                    result::sentence(step, &Outcome::NotStarted(detail.clone()))
+                }
+                None => format!("step {step} {detail}"),
+            };
             Verdict { result: total, reason, exit_code }
         }
     }

@@ -74,6 +74,8 @@ pub struct StartOrder {
     pub max_output_bytes: Option<u64>,
     pub max_processes: Option<u32>,
     pub memory_bytes: Option<u64>,
+    /// Below its working directory: where it is to leave properties.
+    pub properties_file: Option<Vec<u8>>,
 }
 
 /// The answer to a ticket.

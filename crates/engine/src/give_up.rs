@@ -97,7 +97,7 @@ impl Engine {
         let outputs = command.half.handle(Input::GiveUp, link);
         let (build, step) = (command.build, command.step);
         let lost = outputs.iter().find_map(|output| match output {
-            Output::Ended(outcome) => Some(outcome.clone()),
+            Output::Ended { outcome, .. } => Some(outcome.clone()),
             Output::Send(_) | Output::Began | Output::LogCut | Output::Accounted => None,
         });
         if let Some(outcome) = &lost {

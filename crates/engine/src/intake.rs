@@ -8,6 +8,7 @@ use crate::decision::{Accepted, Answer, Refusal};
 use crate::engine::Engine;
 use crate::event::{LaunchOffer, LaunchWait, NewChange, Offer, PolledChange, Submission, Ticket};
 use crate::id::{ChangeId, RequestName};
+use crate::property::{self, Source};
 use crate::row::{Change, Launch, OnDisconnect, SourceHeads, SubmissionKey};
 use crate::schedule::NewRequest;
 use crate::time::Now;
@@ -85,6 +86,7 @@ impl Engine {
             LaunchWait::Follow | LaunchWait::StartNow => app.on_disconnect,
         };
         let label = offer.app.clone();
+        let properties = property::from(&Source::App(offer.app.clone()), &app.properties);
         let env = offer.env.into_iter();
         let env = env.filter(|(name, value)| app.allows_variable(name, value)).collect();
         let launch = Launch {
@@ -112,6 +114,7 @@ impl Engine {
                 owner: principal.to_owned(),
                 reason: LAUNCH_CATEGORY.to_owned(),
                 on_disconnect,
+                properties,
             },
         );
         let (mut requests, schedulers) = self.schedule(now, change);

@@ -27,6 +27,7 @@ mod id;
 mod intake;
 mod line;
 mod plan;
+pub mod property;
 mod recent;
 pub mod reference;
 mod restore;

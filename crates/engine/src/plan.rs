@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use config::Name;
 use serde::{Deserialize, Serialize};
 
+use crate::property::{self, Properties, Source};
 use crate::settings::{Builder, Settings};
 use crate::step::{Repository, Step, StepKind};
 
@@ -17,14 +18,17 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The repositories that git steps check out, by change source.
     pub repositories: BTreeMap<Name, Repository>,
+    /// What the configuration gives every build of the builder on this worker.
+    #[serde(default)]
+    pub properties: Properties,
 }
 
 impl Plan {
     /// The version this build of Yardmaster writes.
     pub const VERSION: u32 = 1;
 
-    /// Makes the plan of a builder.
-    pub(crate) fn new(name: Name, builder: &Builder, settings: &Settings) -> Self {
+    /// Makes the plan of a builder's build on a worker.
+    pub(crate) fn new(name: Name, builder: &Builder, worker: &Name, settings: &Settings) -> Self {
         let sources = builder.steps.iter().filter_map(|step| match &step.kind {
             StepKind::Git(git) => Some(&git.source),
             StepKind::Command(_) | StepKind::Script(_) => None,
@@ -32,6 +36,23 @@ impl Plan {
         let repositories = sources
             .filter_map(|source| Some((source.clone(), settings.repositories.get(source)?.clone())))
             .collect();
-        Self { version: Self::VERSION, builder: name, steps: builder.steps.clone(), repositories }
+        Self {
+            version: Self::VERSION,
+            builder: name,
+            steps: builder.steps.clone(),
+            repositories,
+            properties: configured(builder, worker, settings),
+        }
     }
+}
+
+/// Later ones replace earlier ones: their sources rank higher.
+fn configured(builder: &Builder, worker: &Name, settings: &Settings) -> Properties {
+    let mut properties = property::from(&Source::Default, &builder.default_properties);
+    properties.extend(property::from(&Source::Global, &settings.properties));
+    properties.extend(property::from(&Source::Builder, &builder.properties));
+    for (group, worker) in settings.groups_of(worker) {
+        properties.extend(property::from(&Source::Worker(group.clone()), &worker.properties));
+    }
+    properties
 }

@@ -60,6 +60,11 @@ impl BuildResult {
         }
     }
 
+    /// Says whether it is as bad as a failure, or worse.
+    pub(crate) fn is_bad(self) -> bool {
+        self.badness() >= Self::Failure.badness()
+    }
+
     /// Returns the worse of two results:
     /// CANCELLED > RETRY > EXCEPTION > FAILURE > WARNINGS > SUCCESS > SKIPPED.
     pub fn worst(self, other: Self) -> Self {

@@ -7,6 +7,7 @@ use config::Name;
 use crate::decision::Action;
 use crate::engine::Engine;
 use crate::id::{BuildsetId, ChangeId, RequestName};
+use crate::property::{self, Properties, Source};
 use crate::row::{OnDisconnect, Pending, Request, RequestState};
 use crate::scheduler::Scheduler;
 use crate::time::Now;
@@ -20,6 +21,7 @@ pub(crate) struct NewRequest {
     pub(crate) owner: String,
     pub(crate) reason: String,
     pub(crate) on_disconnect: OnDisconnect,
+    pub(crate) properties: Properties,
 }
 
 /// A duration in µs, as rows and deadlines hold it.
@@ -99,6 +101,7 @@ impl Engine {
         let buildset = self.durable.next_buildset();
         let owner = self.sender_of(changes);
         let owner = owner.unwrap_or_else(|| format!("scheduler:{}", scheduler.name));
+        let source = Source::Scheduler(scheduler.name.clone());
         let make = |builder: &Name| NewRequest {
             label: builder.clone(),
             builder: builder.clone(),
@@ -106,6 +109,7 @@ impl Engine {
             owner: owner.clone(),
             reason: format!("scheduler {}", scheduler.name),
             on_disconnect: OnDisconnect::Keep,
+            properties: property::from(&source, &scheduler.properties),
         };
         let new: Vec<_> = scheduler.builders.iter().map(make).collect();
         new.into_iter().map(|new| self.add_request_in(now, buildset, new)).collect()
@@ -142,6 +146,7 @@ impl Engine {
             priority: 0,
             submitted_us: now.wall_us,
             on_disconnect: new.on_disconnect,
+            properties: new.properties,
             state: RequestState::Waiting,
         });
         self.actions.push(Action::RequestChanged { request: id });

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use config::{AtLeastOne, Code, Context, Decode, Diagnostic, Fields, Name, Node, Spanned, choice};
+use config::{
+    AtLeastOne, Code, Context, Decode, Diagnostic, Fields, Name, Node, Spanned, Value, choice,
+};
 
+use crate::property;
 use crate::reference;
 use crate::row::OnDisconnect;
 use crate::scheduler::Scheduler;
@@ -21,17 +24,21 @@ pub struct Settings {
     pub apps: BTreeMap<Name, App>,
     /// What git steps check out, by change source.
     pub repositories: BTreeMap<Name, Repository>,
+    /// What every build knows.
+    pub properties: BTreeMap<String, Value>,
     /// The change source by which clients submit, if one listens.
     pub changeport: Option<Name>,
 }
 
 /// `[worker.NAME]`: a group of workers that are configured alike.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WorkerGroup {
     pub names: Vec<Name>,
     /// Builds at once on each; a worker may say it wants fewer.
     pub max_builds: Option<u32>,
     pub labels: Vec<Name>,
+    /// What a build on one of them knows.
+    pub properties: BTreeMap<String, Value>,
 }
 
 /// `[builder.NAME]`.
@@ -40,17 +47,23 @@ pub struct Builder {
     /// Groups whose workers may run it.
     pub workers: Vec<Name>,
     pub description: String,
+    /// What its builds know, whatever a change or scheduler says.
+    pub properties: BTreeMap<String, Value>,
+    /// What they know where nothing else says so.
+    pub default_properties: BTreeMap<String, Value>,
     pub steps: Vec<Step>,
 }
 
 /// `[app.NAME]`: a launcher.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct App {
     pub builder: Name,
     /// Variables of the caller that the app wants.
     pub env: Vec<Pattern>,
     pub on_disconnect: OnDisconnect,
     pub summary: String,
+    /// What a build of a call knows.
+    pub properties: BTreeMap<String, Value>,
 }
 
 impl App {
@@ -110,8 +123,14 @@ impl Decode for WorkerGroup {
         let names: Option<AtLeastOne<Name>> = fields.required_unless("names", &["latent"], cx);
         let max_builds = max_builds(&mut fields, cx);
         let labels = fields.or("labels", Vec::new(), cx);
+        let properties = property::table(&mut fields, "properties", cx);
         fields.finish(cx);
-        Some(Self { names: names?.0, max_builds: max_builds?, labels: labels? })
+        Some(Self {
+            names: names?.0,
+            max_builds: max_builds?,
+            labels: labels?,
+            properties: properties?,
+        })
     }
 }
 
@@ -162,6 +181,8 @@ impl Decode for Builder {
         let workers: Option<AtLeastOne<_>> = fields.required_unless("workers", elsewhere, cx);
         let workers = workers.map(|AtLeastOne(names)| refer(names, reference::WORKER, cx));
         let description = fields.or("description", String::new(), cx);
+        let properties = property::table(&mut fields, "properties", cx);
+        let default_properties = property::table(&mut fields, "default_properties", cx);
         let steps: Option<AtLeastOne<Spanned<Step>>> =
             fields.required_unless("steps", elsewhere, cx);
         fields.finish(cx);
@@ -176,7 +197,13 @@ impl Decode for Builder {
             }
         }
         let steps = steps.into_iter().map(|step| step.value).collect();
-        Some(Self { workers: workers?, description: description?, steps })
+        Some(Self {
+            workers: workers?,
+            description: description?,
+            properties: properties?,
+            default_properties: default_properties?,
+            steps,
+        })
     }
 }
 
@@ -195,12 +222,14 @@ impl Decode for App {
             None => Some(OnDisconnect::Cancel),
         };
         let summary = fields.or("summary", String::new(), cx);
+        let properties = property::table(&mut fields, "properties", cx);
         fields.finish(cx);
         Some(Self {
             builder: builder?.value,
             env: env?,
             on_disconnect: on_disconnect?,
             summary: summary?,
+            properties: properties?,
         })
     }
 }

@@ -4,17 +4,23 @@ use config::filter::Attribute;
 use config::template::{Argument, FieldPath, Root, Template};
 use config::{Name, Value};
 
+use crate::property::{self, Origins};
 use crate::row::{Build, Change};
 use crate::step::Repository;
 
-/// The change and the build that a command is for.
+/// What a command is for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    pub(crate) change: &'a Change,
-    pub(crate) build: &'a Build,
-}
+pub(crate) struct Subject<'a>(pub(crate) Origins<'a>);
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    pub(crate) fn change(&self) -> &'a Change {
+        self.0.change
+    }
+
+    fn build(&self) -> &'a Build {
+        self.0.build
+    }
+
     /// Expands a template to exact bytes.
     pub(crate) fn render(&self, template: &Template) -> Result<Vec<u8>, String> {
         template.render(&|path| self.value(path)).map_err(|error| error.to_string())
@@ -31,12 +37,12 @@ impl Subject<'_> {
 
     /// Returns the repository of a change source, as the plan pinned it.
     pub(crate) fn repository(&self, source: &Name) -> Option<&Repository> {
-        self.build.plan.repositories.get(source)
+        self.build().plan.repositories.get(source)
     }
 
     /// Returns what the caller of an app passed in its environment.
     pub(crate) fn launch_env(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        self.change.launch.as_ref().map(|launch| launch.env.clone()).unwrap_or_default()
+        self.change().launch.as_ref().map(|launch| launch.env.clone()).unwrap_or_default()
     }
 
     fn value(&self, path: &FieldPath) -> Option<Value> {
@@ -45,15 +51,15 @@ impl Subject<'_> {
             Root::Args => Some(self.args()),
             Root::Change => self.change_field(field),
             Root::Revision => self.revision_field(field),
-            Root::Prop => self.change.properties.get(field).cloned(),
+            Root::Prop => self.0.get(field).map(|property| property.value),
             Root::User => self.user_field(field),
-            Root::Worker => Some(Value::Str(self.build.worker.to_string())),
+            Root::Worker => Some(Value::Str(self.build().worker.to_string())),
             Root::Build => self.build_field(field),
         }
     }
 
     fn revision_field(&self, field: &str) -> Option<Value> {
-        let revision = self.change.revision.as_deref();
+        let revision = self.change().revision.as_deref();
         match field {
             "id" => Some(text_or_null(revision)),
             "short" => {
@@ -66,20 +72,20 @@ impl Subject<'_> {
 
     fn build_field(&self, field: &str) -> Option<Value> {
         match field {
-            "number" => Some(Value::Int(self.build.name.number)),
-            "builder" => Some(Value::Str(self.build.builder.to_string())),
-            "id" => Some(Value::Str(self.build.name.to_string())),
+            "number" => Some(Value::Int(self.build().name.number)),
+            "builder" => Some(Value::Str(self.build().builder.to_string())),
+            "id" => Some(Value::Str(self.build().name.to_string())),
             _ => None,
         }
     }
 
     fn args(&self) -> Value {
-        let args = self.change.launch.as_ref().map(|launch| launch.args.clone());
+        let args = self.change().launch.as_ref().map(|launch| launch.args.clone());
         Value::List(args.unwrap_or_default().into_iter().map(Value::from_bytes).collect())
     }
 
     fn change_field(&self, field: &str) -> Option<Value> {
-        let change = self.change;
+        let change = self.change();
         Some(match field {
             "id" => Value::Int(change.id.0),
             "author" => Value::from_bytes(change.author.clone()),
@@ -97,7 +103,7 @@ impl Subject<'_> {
     }
 
     fn user_field(&self, field: &str) -> Option<Value> {
-        let launch = self.change.launch.as_ref()?;
+        let launch = self.change().launch.as_ref()?;
         let number = |id: Option<u32>| id.map_or(Value::Null, |id| Value::Int(i64::from(id)));
         Some(match field {
             "name" => Value::Str(launch.user.name.clone()),
@@ -122,6 +128,6 @@ pub(crate) fn attribute(change: &Change, attribute: &Attribute) -> Option<Value>
         Attribute::Repository => Some(Value::Str(change.repository.clone())),
         Attribute::Project => Some(Value::Str(change.project.clone())),
         Attribute::Author => Some(Value::from_bytes(change.author.clone())),
-        Attribute::Property(name) => change.properties.get(name).cloned(),
+        Attribute::Property(name) => property::of_change(change, name),
     }
 }

@@ -1,6 +1,7 @@
 //! Translates between the wire's types and the domain's.
 
-use attempt::{CommandId, LostReason, Outcome, ToMaster, View};
+use attempt::{CommandId, LostReason, Outcome, Properties, ToMaster, View};
+use proto::limits;
 use proto::message::command::{self, Ending, Phase, Report};
 
 /// A worker said something this master cannot make sense of.
@@ -39,7 +40,16 @@ pub fn report_from_wire(report: Report) -> Result<ToMaster, BadReport> {
         (Phase::Running, _) => View::Running,
         (Phase::Ended, Some(end)) => {
             let outcome = outcome(&end).ok_or(BadReport { phase, why: "has an unknown ending" })?;
-            View::Ended { outcome, log_bytes: end.log_bytes }
+            let log_bytes = end.log_bytes;
+            let properties = match (end.properties, end.no_properties) {
+                (Some(bytes), _) if bytes.0.len() > limits::PROPERTIES_BYTES => {
+                    return Err(BadReport { phase, why: "has more properties than it may" });
+                }
+                (Some(bytes), _) => Some(Properties::Written(bytes.0)),
+                (None, Some(why)) => Some(Properties::Missing(short(&why))),
+                (None, None) => None,
+            };
+            View::Ended { outcome, log_bytes, properties }
         }
         (Phase::Ended, None) => return Err(BadReport { phase, why: "does not say how it ended" }),
         (Phase::Unknown, _) => return Err(BadReport { phase, why: "is not known here" }),

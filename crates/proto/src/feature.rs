@@ -3,3 +3,5 @@
 
 /// A client answers `env_wanted`.
 pub const ENV_WANTED: u64 = 1;
+/// A master takes `left_properties` before an `attach`.
+pub const LEFT_PROPERTIES: u64 = 2;

@@ -56,7 +56,7 @@ fn open_any(frame: &Frame) {
     by_kind! {
         hello::Hello, hello::Welcome, hello::Refusal, hello::Ping, hello::Pong,
         command::Attach, command::Attached, command::Start, command::Stop, command::FinalAck,
-        command::Report, command::Availability, command::BuildsLeft,
+        command::Report, command::Availability, command::BuildsLeft, command::LeftProperties,
         stream::StreamOpen, stream::StreamData, stream::StreamCredit,
         launch::Launch, launch::SendChange, launch::Accepted, launch::Follow, launch::Progress,
         launch::Output, launch::Ended, launch::Cancel, launch::Cancelled, launch::Leave,

@@ -31,6 +31,7 @@ kinds! {
     REPORT = 25, "report";
     AVAILABILITY = 26, "availability";
     BUILDS_LEFT = 27, "builds_left";
+    LEFT_PROPERTIES = 28, "left_properties";
 
     STREAM_OPEN = 40, "stream_open";
     STREAM_DATA = 41, "stream_data";

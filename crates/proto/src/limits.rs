@@ -28,6 +28,11 @@ pub const COMMAND_BYTES: usize = 512 * 1024;
 /// One argument or environment value, in bytes.
 pub const VALUE_BYTES: usize = 128 * 1024;
 
+/// What a command leaves as properties, in bytes.
+pub const PROPERTIES_BYTES: usize = 64 * 1024;
+/// Commands of a worker that have ended, left properties, and are not final yet.
+pub const LEFT_PROPERTIES: usize = 1024;
+
 /// A peer has this long to finish its handshake.
 pub const HANDSHAKE_MS: u64 = 5_000;
 /// A silent peer is asked for a sign of life this often.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::left::Left;
 use crate::spec::{read_body, seal, unseal};
 
 /// The end of a command.
@@ -15,6 +16,9 @@ pub struct Exit {
     pub log_bytes: u64,
     /// Processes that had to be waited for: they did not die within seconds of being killed.
     pub survivors: Vec<i32>,
+    /// Present where the command was asked to leave something.
+    #[serde(default)]
+    pub left: Option<Left>,
 }
 
 /// What the kernel said, or why there was nothing to say.

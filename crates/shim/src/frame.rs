@@ -178,6 +178,7 @@ mod tests {
             duration_us: 2,
             log_bytes: 3,
             survivors: Vec::new(),
+            left: None,
         };
         let heard = |exit: &Exit| {
             let mut frames = Frames::default();

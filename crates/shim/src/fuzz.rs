@@ -94,6 +94,7 @@ fn folder(files: &[&[u8]]) -> PathBuf {
         duration_us: 0,
         log_bytes: 0,
         survivors: Vec::new(),
+        left: None,
     };
     let exit = exit.to_file().expect("an exit can be written");
     fs::write(folder.join(spool::EXIT), exit).expect("the folder is ours");

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::group::GroupOrder;
+use crate::left::LeftFile;
 
 /// A command with everything its supervisor needs when both daemons are gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Spec {
     /// Said at the beginning of the log: what of an order is not kept here.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Absent: the command was not asked to leave anything.
+    #[serde(default)]
+    pub left: Option<LeftFile>,
 }
 
 /// How much output is kept: its beginning and its end; what is between is counted.

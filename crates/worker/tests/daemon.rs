@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use proto::encode;
 use proto::limits;
-use proto::message::command::{Ending, Phase, Program};
-use proto::message::hello::{Ping, Pong, Role};
+use proto::message::command::{Attach, Ending, LeftProperties, Phase, Program, Start};
+use proto::message::hello::{Ping, Pong, Role, Welcome};
 use proto::record::Channel;
+use proto::{Bytes, encode, feature};
 use rustix::process::{Pid, Signal, kill_process};
 
 use support::{
@@ -43,7 +43,7 @@ fn a_worker_says_who_it_is_and_what_its_machine_has() {
     assert_eq!(hello.role, Role::Worker);
     assert_eq!(hello.token.unwrap().as_ref(), b"secret");
     connection.send(&master_welcome(1, 1));
-    let attach: proto::message::command::Attach = connection.receive();
+    let attach: Attach = connection.receive();
     assert_eq!(attach.max_builds, 4);
     assert_eq!(attach.spool_id.len(), 32);
     assert!(!attach.boot_id.is_empty() && !attach.facts.hostname.is_empty());
@@ -72,6 +72,39 @@ fn a_command_survives_kill_9_of_the_daemon_and_its_log_is_exact() {
     assert_eq!(session.logs[&command].len() as u64, end.log_bytes);
     assert_eq!(fs::read_to_string(rig.path("witness")).unwrap().lines().count(), 1);
     drop(daemon);
+}
+
+#[test]
+fn what_a_command_left_is_told_with_its_end_and_before_every_attach() {
+    let rig = Rig::new();
+    let (daemon, mut session) = rig.attach(1);
+    let script = "echo '{\"a\": 1}' > a.json";
+    let order = Start {
+        properties_file: Some("a.json".into()),
+        ..start(&session, Program::Script, &[script])
+    };
+    let command = session.send_start(&order);
+    let end = session.end(command);
+    let text = Bytes(b"{\"a\": 1}\n".to_vec());
+    assert_eq!((end.properties, end.no_properties), (Some(text.clone()), None));
+    drop(session);
+    for features in [0, feature::LEFT_PROPERTIES] {
+        let (mut connection, _) = rig.master.accept();
+        connection.send(&Welcome { features, ..master_welcome(1, 2) });
+        if features != 0 {
+            let left: LeftProperties = connection.receive();
+            assert_eq!(left, LeftProperties { command, properties: text.clone() });
+        }
+        let attach: Attach = connection.receive();
+        let end = attach.commands[0].end.as_ref().unwrap();
+        assert_eq!((attach.commands[0].command, &end.properties), (command, &None));
+    }
+    daemon.kill();
+    let _daemon = rig.start();
+    let (mut connection, _) = rig.master.accept();
+    let features = feature::LEFT_PROPERTIES;
+    connection.send(&Welcome { features, ..master_welcome(1, 4) });
+    assert_eq!(connection.receive::<LeftProperties>().properties, text, "read from the spool");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod launch;
 mod limits;
 mod log_range;
 mod postgresql;
+mod properties;
 mod restart;
 mod results;
 mod rogue_worker;

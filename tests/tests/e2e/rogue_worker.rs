@@ -90,7 +90,14 @@ impl Rogue {
 }
 
 fn ended(command: CommandId, code: i32, log_bytes: u64) -> Report {
-    let end = End { ending: Ending::Exited, code, reason: String::new(), log_bytes };
+    let end = End {
+        ending: Ending::Exited,
+        code,
+        reason: String::new(),
+        log_bytes,
+        properties: None,
+        no_properties: None,
+    };
     Report { command, phase: Phase::Ended, end: Some(end) }
 }
 

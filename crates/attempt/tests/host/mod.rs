@@ -11,7 +11,9 @@ pub(crate) mod rng;
 use std::collections::BTreeMap;
 
 use attempt::worker::{Found, Input, Output, Worker};
-use attempt::{CommandId, LostReason, Outcome, Place, Stamp, StopOrder, ToMaster, ToWorker};
+use attempt::{
+    CommandId, LostReason, Outcome, Place, Properties, Stamp, StopOrder, ToMaster, ToWorker,
+};
 
 /// How far a command's supervisor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +22,8 @@ pub(crate) enum Stage {
     Prepared,
     /// The gate was opened: it runs.
     Running,
-    /// Its end is in the spool.
-    Ended(Outcome),
+    /// Its end is in the spool, with what it left.
+    Ended(Outcome, Option<Properties>),
 }
 
 /// What the daemon has said of a command to its worker's half.
@@ -55,6 +57,7 @@ pub(crate) struct Entry {
 pub(crate) struct Witness {
     pub(crate) executions: BTreeMap<CommandId, u32>,
     pub(crate) ends: BTreeMap<CommandId, Outcome>,
+    pub(crate) left: BTreeMap<CommandId, Properties>,
 }
 
 /// The machine.
@@ -127,7 +130,7 @@ impl Host {
         self.boot += 1;
         for entry in self.spool.values_mut() {
             entry.is_supervised = false;
-            if matches!(entry.stage, Stage::Ended(_)) && !entry.is_synced {
+            if matches!(entry.stage, Stage::Ended(..)) && !entry.is_synced {
                 entry.stage = Stage::Running;
             }
         }
@@ -176,10 +179,16 @@ impl Host {
         self.input(Input::Message(message))
     }
 
-    /// Opens the gate of a prepared command, or goes on with a running one. `end` ends it.
-    pub(crate) fn supervise(&mut self, command: CommandId, wrote: u64, end: Option<Outcome>) {
+    /// Opens the gate of a prepared command, or goes on with a running one. `end` ends it, with what
+    /// it leaves.
+    pub(crate) fn supervise(
+        &mut self,
+        command: CommandId,
+        wrote: u64,
+        end: Option<(Outcome, Option<Properties>)>,
+    ) {
         let Some(entry) = self.spool.get_mut(&command) else { return };
-        if let Stage::Ended(_) = entry.stage {
+        if let Stage::Ended(..) = entry.stage {
             entry.is_synced = true;
         }
         if !entry.is_supervised {
@@ -191,14 +200,15 @@ impl Host {
                 *self.witness.executions.entry(command).or_default() += 1;
             }
             (Stage::Running, None) => entry.log_bytes += wrote,
-            (Stage::Running, Some(end)) => {
+            (Stage::Running, Some((end, left))) => {
                 entry.log_bytes += wrote;
-                entry.stage = Stage::Ended(end.clone());
+                entry.stage = Stage::Ended(end.clone(), left.clone());
                 entry.is_synced = entry.log_bytes > 0;
                 entry.is_supervised = false;
                 self.witness.ends.insert(command, end);
+                self.witness.left.extend(left.map(|left| (command, left)));
             }
-            (Stage::Ended(_), _) => {}
+            (Stage::Ended(..), _) => {}
         }
     }
 
@@ -224,9 +234,11 @@ impl Host {
             Found::Alive => return Vec::new(),
             Found::NeverRan => {
                 let outcome = Outcome::NotStarted("its supervisor did not start".to_owned());
-                Input::Ended { command, outcome, log_bytes: 0 }
+                Input::Ended { command, outcome, log_bytes: 0, properties: None }
             }
-            Found::Ended { outcome, log_bytes } => Input::Ended { command, outcome, log_bytes },
+            Found::Ended { outcome, log_bytes, properties } => {
+                Input::Ended { command, outcome, log_bytes, properties }
+            }
         };
         self.input(ended)
     }
@@ -263,7 +275,7 @@ impl Host {
         if self.spool.contains_key(&command) {
             // Its entry is there, so it may have run.
             let outcome = Outcome::Lost(LostReason::Supervisor);
-            return self.input(Input::Ended { command, outcome, log_bytes: 0 });
+            return self.input(Input::Ended { command, outcome, log_bytes: 0, properties: None });
         }
         let entry = Entry {
             stage: Stage::Prepared,
@@ -284,13 +296,16 @@ impl Entry {
     fn found(&self, boot: u64) -> Found {
         let log_bytes = self.log_bytes;
         match &self.stage {
-            Stage::Ended(outcome) => Found::Ended { outcome: outcome.clone(), log_bytes },
+            Stage::Ended(outcome, properties) => {
+                let (outcome, properties) = (outcome.clone(), properties.clone());
+                Found::Ended { outcome, log_bytes, properties }
+            }
             Stage::Prepared | Stage::Running if self.is_supervised => Found::Alive,
             Stage::Prepared => Found::NeverRan,
             Stage::Running => {
                 let is_rebooted = self.boot != boot;
                 let reason = if is_rebooted { LostReason::Reboot } else { LostReason::Supervisor };
-                Found::Ended { outcome: Outcome::Lost(reason), log_bytes }
+                Found::Ended { outcome: Outcome::Lost(reason), log_bytes, properties: None }
             }
         }
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use proto::message::launch::Stage;
-use proto::message::question::{RequestLine, RequestWanted, Requests, RequestsWanted};
+use proto::message::question::{
+    PropertyLine, RequestLine, RequestWanted, Requests, RequestsWanted,
+};
 use serde_json::{Value, json};
 
 use super::{ask, print};
@@ -21,7 +23,7 @@ pub(crate) fn main(
 ) -> Result<u8, Complaint> {
     let Some(request) = request else { return list(settings, json) };
     let line: RequestLine = ask(settings, &RequestWanted { request })?;
-    print(&if json { as_json(&line).to_string() } else { harmless(&as_text(&line)) })
+    print(&if json { as_json(&line).to_string() } else { with_properties(&line) })
 }
 
 fn list(settings: &Settings, json: bool) -> Result<u8, Complaint> {
@@ -72,7 +74,33 @@ fn as_json(line: &RequestLine) -> Value {
         "submitted_us": line.submitted_us,
         "started_us": line.started_us,
         "ended_us": line.ended_us,
+        "properties": properties(line),
     })
+}
+
+/// Where facts are from that everybody knows who knows the request.
+const PLAIN: [&str; 2] = ["build", "caller"];
+
+fn properties(line: &RequestLine) -> Value {
+    let property = |property: &PropertyLine| {
+        let value = serde_json::from_str(&property.value).unwrap_or(Value::Null);
+        (property.name.clone(), json!({ "value": value, "source": property.source }))
+    };
+    line.properties.iter().map(property).collect()
+}
+
+/// Adds what the build was told and what its steps have set.
+fn with_properties(line: &RequestLine) -> String {
+    let mut text = harmless(&as_text(line));
+    let told = line.properties.iter().filter(|line| !PLAIN.contains(&line.source.as_str()));
+    for PropertyLine { name, value, source } in told {
+        let told = harmless(&format!("{name} = {value}  ({source})"));
+        text.push_str(&format!("\n  {told}"));
+    }
+    if line.properties_left_out > 0 {
+        text.push_str(&format!("\n  and {} more properties", line.properties_left_out));
+    }
+    text
 }
 
 fn as_text(line: &RequestLine) -> String {
@@ -105,6 +133,8 @@ mod tests {
             submitted_us: 1_000_000,
             started_us: None,
             ended_us: None,
+            properties: Vec::new(),
+            properties_left_out: 0,
         }
     }
 

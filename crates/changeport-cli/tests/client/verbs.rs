@@ -133,6 +133,8 @@ fn ended(request: &str) -> RequestLine {
         submitted_us: 1,
         started_us: None,
         ended_us: Some(2),
+        properties: Vec::new(),
+        properties_left_out: 0,
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{BuildId, RequestId, RequestName};
 use crate::plan::Plan;
+use crate::property::Properties;
 use crate::result::{BuildResult, Exit};
 use crate::table::Row;
 
@@ -26,6 +27,8 @@ pub struct Build {
     pub plan: Plan,
     /// One entry a step of the plan.
     pub steps: Vec<StepProgress>,
+    /// What its steps have set.
+    pub properties: Properties,
     pub started_us: i64,
     /// Why it has to end early, where somebody asked for it.
     pub stop_reason: Option<String>,

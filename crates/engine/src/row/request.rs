@@ -6,11 +6,12 @@ use config::Name;
 
 use crate::durable::QueueKey;
 use crate::id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
+use crate::property::Properties;
 use crate::result::BuildResult;
 use crate::table::Row;
 
 /// One request. Its name is unique and is what people type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     pub id: RequestId,
     pub name: RequestName,
@@ -28,6 +29,8 @@ pub struct Request {
     pub priority: i32,
     pub submitted_us: i64,
     pub on_disconnect: OnDisconnect,
+    /// What its scheduler or app gives its build.
+    pub properties: Properties,
     pub state: RequestState,
 }
 

@@ -7,16 +7,17 @@
 mod any_branch;
 mod single_branch;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use config::filter::ChangeFilter;
-use config::{Context, Decode as _, Fields, Kind, Name, Node, Spanned};
+use config::{Context, Decode as _, Fields, Kind, Name, Node, Spanned, Value};
 
 pub use any_branch::AnyBranch;
 pub use single_branch::SingleBranch;
 
 use crate::row::Change;
-use crate::{reference, settings, subject};
+use crate::{property, reference, settings, subject};
 
 /// One scheduler of the configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub struct Scheduler {
     /// How long no further change may come before it fires; fires at once where absent.
     pub stable_timer: Option<Duration>,
     pub builders: Vec<Name>,
+    /// What the builds it asks for know.
+    pub properties: BTreeMap<String, Value>,
     pub kind: SchedulerKind,
 }
 
@@ -48,6 +51,7 @@ pub(crate) struct Shape {
     filter: ChangeFilter,
     stable_timer: Option<Duration>,
     builders: Vec<Name>,
+    properties: BTreeMap<String, Value>,
     kind: SchedulerKind,
 }
 
@@ -55,10 +59,11 @@ impl Scheduler {
     /// Reads the table of a scheduler.
     pub fn decode(name: &Name, node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let shape = config::by_type(node, KINDS, LATER, cx)?;
-        let Shape { change_source, filter, stable_timer, builders, kind } = shape;
+        let Shape { change_source, filter, stable_timer, builders, properties, kind } = shape;
         let name = name.clone();
-        Some(Self { name, change_source, filter, stable_timer, builders, kind })
+        Some(Self { name, change_source, filter, stable_timer, builders, properties, kind })
     }
+
     /// Returns the lane in which the change waits, or `None` where it is not for this scheduler.
     pub(crate) fn lane(&self, change: &Change) -> Option<String> {
         if change.source != self.change_source {
@@ -92,6 +97,7 @@ fn decode_shape(
     };
     let stable_timer = fields.optional("stable_timer", cx);
     let builders = settings::references(&mut fields, "builders", reference::BUILDER, cx);
+    let properties = property::table(&mut fields, "properties", cx);
     let kind = own(&mut fields, cx);
     fields.finish(cx);
     Some(Shape {
@@ -99,6 +105,7 @@ fn decode_shape(
         filter: filter?,
         stable_timer: stable_timer?,
         builders: builders?,
+        properties: properties?,
         kind: kind?,
     })
 }

@@ -31,7 +31,6 @@ const LATER_KEYS: &[&str] = &[
     "pam",
     "retry",
     "run_as",
-    "set_properties",
     "wait",
     "when",
 ];
@@ -51,7 +50,8 @@ impl Decode for Step {
             Some(entry) => environment(&entry.value, cx),
             None => Some(Vec::new()),
         };
-        let workdir = workdir(&mut fields, cx);
+        let workdir = below(&mut fields, "workdir", "the build directory", cx);
+        let set_properties = below(&mut fields, "set_properties", "the working directory", cx);
         let timeout = positive(&mut fields, "timeout", cx);
         let silence_timeout = positive(&mut fields, "silence_timeout", cx);
         let max_output_bytes = size(&mut fields, "max_output", "64KiB", LEAST_OUTPUT_BYTES, cx);
@@ -70,6 +70,7 @@ impl Decode for Step {
             max_output_bytes: max_output_bytes?,
             max_processes: max_processes?,
             memory_bytes: memory_bytes?,
+            set_properties: set_properties?,
             exit_codes: exit_codes?,
             flags: flags?,
             always_run: always_run?,
@@ -144,13 +145,18 @@ fn environment(node: &Node, cx: &mut Context<'_>) -> Option<Vec<(String, Templat
     Some(variables)
 }
 
-/// Paths below the build directory; the worker checks again, with the symlinks it finds.
-fn workdir(fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Option<Option<String>> {
-    let Some(entry) = fields.entry("workdir") else { return Some(None) };
+/// Paths below a directory; the worker checks again, with the symlinks it finds.
+fn below(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    directory: &str,
+    cx: &mut Context<'_>,
+) -> Option<Option<String>> {
+    let Some(entry) = fields.entry(key) else { return Some(None) };
     let text = String::decode(&entry.value, cx)?;
     let is_below = !text.starts_with('/') && text.split('/').all(|part| part != "..");
     if !is_below {
-        let message = "`workdir` lies below the build directory";
+        let message = format!("`{key}` lies below {directory}");
         let problem = Diagnostic::new(Code::OutOfRange, entry.value.span, message);
         cx.report(problem.help("use a relative path without `..`"));
         return None;

@@ -101,7 +101,7 @@ impl GitStep {
             GitMode::Full(GitMethod::Copy) => ("full", Some("copy")),
         };
         // A change of another repository says nothing about branches and revisions of this one.
-        let change = Some(subject.change).filter(|change| {
+        let change = Some(subject.change()).filter(|change| {
             change.source == self.source
                 || change.repository == repository.url
                 || change.repository.is_empty()

@@ -48,6 +48,9 @@ pub struct Step {
     /// Most memory of a command, in bytes; absent where the worker decides.
     #[serde(default)]
     pub memory_bytes: Option<u64>,
+    /// The file below the working directory in which its command leaves properties.
+    #[serde(default)]
+    pub set_properties: Option<String>,
     /// What exit codes mean other than the usual.
     #[serde(default)]
     pub exit_codes: ExitCodes,

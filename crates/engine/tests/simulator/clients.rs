@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use config::Value;
 use engine::row::{RequestState, SubmissionKey, User};
 use engine::variable::{Offered, Pattern};
 use engine::{
@@ -43,6 +44,13 @@ pub(crate) struct Clients {
     pub(crate) following: BTreeMap<RequestId, bool>,
     /// Followers who lost the master.
     pub(crate) cut_off: BTreeSet<RequestId>,
+}
+
+/// What a change says of properties: sometimes that somebody else is behind it.
+fn said(rng: &mut Rng, serial: &str) -> BTreeMap<String, Value> {
+    let said = [("level", serial), ("owner", "root")];
+    let said = said.into_iter().filter(|_| rng.permille(300));
+    said.map(|(name, value)| (name.to_owned(), Value::Str(value.to_owned()))).collect()
 }
 
 fn offered(patterns: &[&str]) -> Offered {
@@ -129,6 +137,7 @@ impl Clients {
             Offer::Change(NewChange {
                 branch: rng.pick(&BRANCHES).map(|branch| (*branch).to_owned()),
                 comments: serial.clone().into_bytes(),
+                properties: said(rng, &serial),
                 ..NewChange::default()
             })
         };
@@ -156,6 +165,7 @@ impl Clients {
                 let change = NewChange {
                     branch: Some(branch.clone()),
                     revision: Some(revision.clone()),
+                    properties: said(rng, revision),
                     ..NewChange::default()
                 };
                 changes.push(PolledChange { change, when_us: 1 });

@@ -13,7 +13,8 @@ use engine::row::{
 use engine::{BuildId, BuildResult, ChangeId, RequestId, RequestName, Write};
 
 use crate::host::Host;
-use crate::judge::judge;
+use crate::judge::{Last, judge};
+use crate::yard::LEVEL;
 
 /// Every row by its key, the dead ones too.
 #[derive(Debug, Clone, Default)]
@@ -80,7 +81,7 @@ impl Database {
             assert_eq!(keeper, None, "place {place:?} was given away while something runs there");
         }
         for request in ended {
-            self.check_end(request);
+            self.check_end(request, hosts);
         }
     }
 
@@ -173,7 +174,7 @@ impl Database {
     }
 
     /// A request ends as its build did, or was cancelled before it had one.
-    fn check_end(&self, id: RequestId) {
+    fn check_end(&self, id: RequestId, hosts: &[&Host]) {
         let request = &self.requests[&id];
         let RequestState::Done { result, reason, .. } = &request.state else {
             panic!("{} ended and did not", request.name);
@@ -190,7 +191,7 @@ impl Database {
                 } else {
                     assert_eq!(is_cancelled, was_stopped, "{} ended as {result}", request.name);
                     if !was_stopped {
-                        self.check_result(&self.builds[build]);
+                        self.check_result(&self.builds[build], hosts);
                     }
                 }
             }
@@ -199,14 +200,44 @@ impl Database {
     }
 
     /// The result of a build is what Buildbot makes of its steps.
-    fn check_result(&self, build: &Build) {
-        let last = |step: usize| {
-            let step = u32::try_from(step).expect("a few");
-            let commands = self.commands_of.get(&(build.id, step))?;
-            self.commands[commands.last()?].half.outcome()
-        };
+    fn check_result(&self, build: &Build, hosts: &[&Host]) {
+        let last = |step: usize| self.last(build, step, hosts);
         let end = build.end.map(|(result, _)| result);
         assert_eq!(end, Some(judge(build, last)), "the steps of {}", build.name);
+    }
+
+    /// How the last command of a step ended, and what it left.
+    fn last<'a>(&'a self, build: &Build, step: usize, hosts: &[&'a Host]) -> Option<Last<'a>> {
+        let step = u32::try_from(step).expect("a few");
+        let id = self.commands_of.get(&(build.id, step))?.last()?;
+        let outcome = self.commands[id].half.outcome()?;
+        let left = hosts.iter().find_map(|host| host.witness.left.get(id));
+        Some(Last { outcome, left })
+    }
+
+    /// What a command has to be given of the properties that every program is shown.
+    pub(crate) fn properties(&self, command: CommandId, hosts: &[&Host]) -> Vec<String> {
+        let row = &self.commands[&command];
+        let build = &self.builds[&row.build];
+        let request = &self.requests[&build.request];
+        let set = (0..row.step as usize).rev().find_map(|step| {
+            let is_cancelled = matches!(
+                build.steps[step].state,
+                StepState::Done { result: BuildResult::Cancelled, .. }
+            );
+            if is_cancelled {
+                return None;
+            }
+            self.last(build, step, hosts)?.level()
+        });
+        let of_change = self.changes[&request.change].properties.get("level");
+        let level = set.or_else(|| of_change.map(ToString::to_string));
+        let site = match (build.worker.as_str(), request.reason.as_str()) {
+            ("w2", _) => "few",
+            (_, "scheduler main") => "scheduler",
+            (_, _) => "global",
+        };
+        vec![level.unwrap_or_else(|| LEVEL.to_owned()), site.to_owned(), request.owner.clone()]
     }
 
     /// The order of service within a builder: by priority, then by age.
@@ -224,6 +255,7 @@ impl Database {
             assert_eq!(old.end, None, "build {} of {} had ended", row.id, row.name);
             let expected = Build {
                 steps: row.steps.clone(),
+                properties: row.properties.clone(),
                 stop_reason: row.stop_reason.clone(),
                 end: row.end,
                 ..old.clone()

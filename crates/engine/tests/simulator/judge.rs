@@ -1,7 +1,7 @@
 //! What a build has to end as: Buildbot's rules a second time, step by step, from what its commands
 //! came to.
 
-use attempt::Outcome;
+use attempt::{Outcome, Properties};
 use engine::BuildResult;
 use engine::row::{Build, StepState};
 use engine::step::Step;
@@ -17,9 +17,32 @@ const WORST_FIRST: [BuildResult; 7] = [
     BuildResult::Skipped,
 ];
 
-/// Returns the result of a build that nobody stopped or gave up. `last` is how the last command of a
-/// step ended.
-pub(crate) fn judge<'a>(build: &Build, last: impl Fn(usize) -> Option<&'a Outcome>) -> BuildResult {
+/// How the last command of a step ended, and what it left.
+pub(crate) struct Last<'a> {
+    pub(crate) outcome: &'a Outcome,
+    pub(crate) left: Option<&'a Properties>,
+}
+
+impl Last<'_> {
+    /// What it set `level` to.
+    pub(crate) fn level(&self) -> Option<String> {
+        let (Outcome::Exited(_), Some(Properties::Written(text))) = (self.outcome, self.left)
+        else {
+            return None;
+        };
+        let text = std::str::from_utf8(text).expect("it is text");
+        let level = text.strip_prefix("{\"level\": \"")?.strip_suffix("\"}")?;
+        Some(level.to_owned())
+    }
+
+    /// Whether what it left is an object without what is not for it to set.
+    fn is_good(&self) -> bool {
+        self.level().is_some() || self.left == Some(&Properties::Written(b"{}".to_vec()))
+    }
+}
+
+/// Returns the result of a build that nobody stopped or gave up.
+pub(crate) fn judge<'a>(build: &Build, last: impl Fn(usize) -> Option<Last<'a>>) -> BuildResult {
     let mut seen = vec![BuildResult::Success];
     let mut is_over = false;
     for (index, (step, progress)) in build.plan.steps.iter().zip(&build.steps).enumerate() {
@@ -31,9 +54,9 @@ pub(crate) fn judge<'a>(build: &Build, last: impl Fn(usize) -> Option<&'a Outcom
             assert_eq!(left_out, (BuildResult::Skipped, 0), "{} of {}", step.name, build.name);
             continue;
         }
-        let outcome = last(index);
-        let outcome = outcome.unwrap_or_else(|| panic!("{} of {} ran", step.name, build.name));
-        assert_eq!(result, said(step, outcome), "{} of {}", step.name, build.name);
+        let last = last(index);
+        let last = last.unwrap_or_else(|| panic!("{} of {} ran", step.name, build.name));
+        assert_eq!(result, said(step, &last), "{} of {}", step.name, build.name);
         seen.push(for_the_build(step, result));
         let is_bad = WORST_FIRST[..3].contains(&result);
         is_over |= is_bad || (result == BuildResult::Failure && step.flags.halt_on_failure);
@@ -43,12 +66,14 @@ pub(crate) fn judge<'a>(build: &Build, last: impl Fn(usize) -> Option<&'a Outcom
 }
 
 /// What a program said by its end.
-fn said(step: &Step, outcome: &Outcome) -> BuildResult {
-    match outcome {
+fn said(step: &Step, last: &Last<'_>) -> BuildResult {
+    match last.outcome {
         Outcome::Exited(code) => {
             let known = step.exit_codes.0.iter().find(|(known, _)| i32::from(**known) == *code);
             let usual = [BuildResult::Failure, BuildResult::Success][usize::from(*code == 0)];
-            known.map_or(usual, |(_, result)| *result)
+            let result = known.map_or(usual, |(_, result)| *result);
+            let owes = step.set_properties.is_some() && result != BuildResult::Failure;
+            if owes && !last.is_good() { BuildResult::Exception } else { result }
         }
         Outcome::Lost(_) => BuildResult::Exception,
         Outcome::Cancelled => BuildResult::Cancelled,

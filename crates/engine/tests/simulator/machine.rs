@@ -1,11 +1,11 @@
 //! A worker's machine with its connection: what is under way in both directions, and the bytes
 //! of its logs that reached the master.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use attempt::{CommandId, Outcome, Place, Stamp, ToMaster, ToWorker};
+use attempt::{CommandId, Outcome, Place, Properties, Stamp, ToMaster, ToWorker};
 use config::Name;
-use engine::{Event, Readiness};
+use engine::{Event, Readiness, StartOrder};
 
 use crate::host::rng::Rng;
 use crate::host::{Host, Stage};
@@ -42,6 +42,8 @@ pub(crate) struct Machine {
     /// What the master's log files hold, in bytes.
     pub(crate) logs: BTreeMap<CommandId, u64>,
     programs: BTreeMap<CommandId, Program>,
+    /// Commands that were asked to leave properties.
+    asked: BTreeSet<CommandId>,
     to_worker: Vec<ToWorker>,
     to_master: Vec<Word>,
 }
@@ -56,6 +58,7 @@ impl Machine {
             is_cut_off: false,
             logs: BTreeMap::new(),
             programs: BTreeMap::new(),
+            asked: BTreeSet::new(),
             to_worker: Vec::new(),
             to_master: Vec::new(),
         }
@@ -127,8 +130,24 @@ impl Machine {
     }
 
     /// Notes what a command is going to do.
-    pub(crate) fn note_program(&mut self, command: CommandId, program: Program) {
-        self.programs.insert(command, program);
+    pub(crate) fn note(&mut self, order: &StartOrder) {
+        self.programs.insert(order.command, Program::of(&order.argv));
+        if order.properties_file.is_some() {
+            self.asked.insert(order.command);
+        }
+    }
+
+    /// What a command leaves: sometimes what is none of its business, or nonsense.
+    fn leaves(&self, command: CommandId, rng: &mut Rng) -> Option<Properties> {
+        let written = |text: String| Some(Properties::Written(text.into_bytes()));
+        match rng.below(12) {
+            _ if !self.asked.contains(&command) => None,
+            0 => Some(Properties::Missing("it wrote none".to_owned())),
+            1 => written("{".to_owned()),
+            2 => written(r#"{"owner": "root"}"#.to_owned()),
+            3 => written("{}".to_owned()),
+            _ => written(format!(r#"{{"level": "{}"}}"#, command.counter)),
+        }
     }
 
     /// Delivers one message to the worker, in any order, sometimes twice.
@@ -200,7 +219,8 @@ impl Machine {
             Program::Fine | Program::Flaky => Some(Outcome::Exited(0)),
         };
         let wrote = rng.below(100);
-        self.host.supervise(command, wrote, end);
+        let left = self.leaves(command, rng);
+        self.host.supervise(command, wrote, end.map(|outcome| (outcome, left)));
         let executions = self.host.witness.executions.get(&command).copied().unwrap_or(0);
         assert!(executions <= 1, "{command} was executed {executions} times");
         let running = self

@@ -60,6 +60,8 @@ pub(crate) enum Column {
     RequestOnDisconnect,
     RequestOwner,
     RequestChanges,
+    RequestProperties,
+    BuildProperties,
     BuildSlot,
     BuildSteps,
     BuildStopReason,
@@ -102,6 +104,8 @@ impl Mutant {
         Self::ForgottenColumn(Column::RequestOnDisconnect),
         Self::ForgottenColumn(Column::RequestOwner),
         Self::ForgottenColumn(Column::RequestChanges),
+        Self::ForgottenColumn(Column::RequestProperties),
+        Self::ForgottenColumn(Column::BuildProperties),
         Self::ForgottenColumn(Column::BuildSlot),
         Self::ForgottenColumn(Column::BuildSteps),
         Self::ForgottenColumn(Column::BuildStopReason),
@@ -191,6 +195,12 @@ impl Column {
             Self::RequestOwner => rows.requests.iter_mut().for_each(|row| row.owner.clear()),
             Self::RequestChanges => {
                 rows.requests.iter_mut().for_each(|row| row.changes = vec![row.change]);
+            }
+            Self::RequestProperties => {
+                rows.requests.iter_mut().for_each(|row| row.properties.clear());
+            }
+            Self::BuildProperties => {
+                rows.builds.iter_mut().for_each(|row| row.properties.clear());
             }
             Self::BuildSlot => rows.builds.iter_mut().for_each(|row| row.slot = 0),
             Self::BuildSteps => rows.builds.iter_mut().for_each(|row| {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::Name;
 use config::filter::ChangeFilter;
-use config::template::{Argument, Template};
+use config::template::{Argument, FieldPath, Root, Template};
+use config::{Name, Value};
 use engine::BuildResult;
 use engine::result::Flags;
 use engine::row::OnDisconnect;
@@ -45,7 +45,10 @@ impl Program {
 
     fn step(self, name: &str) -> Step {
         let word = Self::ALL.iter().find(|(program, _)| *program == self).map(|(_, word)| *word);
-        let argv = vec![Argument::Template(Template::literal(word.unwrap_or_default()))];
+        let mut argv = vec![Argument::Template(Template::literal(word.unwrap_or_default()))];
+        argv.extend(SHOWN.map(|name| {
+            Argument::Splice(FieldPath { root: Root::Prop, fields: vec![name.to_owned()] })
+        }));
         Step {
             name: named(name),
             kind: StepKind::Command(CommandStep { argv }),
@@ -56,12 +59,22 @@ impl Program {
             max_output_bytes: None,
             max_processes: None,
             memory_bytes: None,
+            set_properties: None,
             exit_codes: ExitCodes::default(),
             flags: Flags::HALT,
             always_run: false,
             retry_safe: false,
         }
     }
+}
+
+/// The properties that every program of the yard is given, in order.
+pub(crate) const SHOWN: [&str; 3] = ["level", "site", "owner"];
+/// What `level` is where nothing sets it.
+pub(crate) const LEVEL: &str = "0";
+
+fn property(name: &str, value: &str) -> BTreeMap<String, Value> {
+    [(name.to_owned(), Value::Str(value.to_owned()))].into()
 }
 
 pub(crate) fn named(text: &str) -> Name {
@@ -79,17 +92,24 @@ pub(crate) fn settings() -> Arc<Settings> {
         names: names.iter().map(|name| named(name)).collect(),
         max_builds: None,
         labels: Vec::new(),
+        properties: BTreeMap::new(),
     };
     let builder = |workers: &str, steps: Vec<Step>| Builder {
         workers: vec![named(workers)],
         description: String::new(),
+        properties: BTreeMap::new(),
+        default_properties: property("level", LEVEL),
         steps,
     };
     let ci = vec![
         Step { retry_safe: true, ..Program::Fine.step("checkout") },
-        Program::Flaky.step("build"),
+        Step { set_properties: Some("left.json".to_owned()), ..Program::Flaky.step("build") },
         Step { flags: Flags::WARN, ..Program::Flaky.step("lint") },
-        Step { flags: Flags::CONTINUE, ..Program::Flaky.step("test") },
+        Step {
+            flags: Flags::CONTINUE,
+            set_properties: Some("left.json".to_owned()),
+            ..Program::Flaky.step("test")
+        },
         Step { always_run: true, retry_safe: true, ..Program::Fine.step("clean") },
     ];
     let builders = [
@@ -105,21 +125,24 @@ pub(crate) fn settings() -> Arc<Settings> {
         env: Pattern::parse("DISPLAY").into_iter().collect(),
         on_disconnect,
         summary: String::new(),
+        properties: BTreeMap::new(),
     };
     let apps = [
         ("tool", app("tool", OnDisconnect::Cancel)),
         ("kept", app("tool", OnDisconnect::Keep)),
         ("endless", app("service", OnDisconnect::Cancel)),
     ];
+    let few = WorkerGroup { properties: property("site", "few"), ..group(&["w2"]) };
     Arc::new(Settings {
         revision: 1,
-        workers: [("all", group(&["w1", "w2", "w3"])), ("few", group(&["w2"]))]
+        workers: [("all", group(&["w1", "w2", "w3"])), ("few", few)]
             .map(|(name, group)| (named(name), group))
             .into(),
         schedulers: schedulers(),
         builders: builders.map(|(name, builder)| (named(name), builder)).into(),
         apps: apps.map(|(name, app)| (named(name), app)).into(),
         repositories: BTreeMap::new(),
+        properties: property("site", "global"),
         changeport: Some(named(SUBMITTED)),
     })
 }
@@ -128,6 +151,7 @@ pub(crate) fn settings() -> Arc<Settings> {
 fn judged() -> Vec<Step> {
     let codes = [(4, BuildResult::Warnings), (5, BuildResult::Skipped)];
     let step = |name, flags| Step {
+        set_properties: Some("left.json".to_owned()),
         exit_codes: ExitCodes(codes.into()),
         flags,
         ..Program::Flaky.step(name)
@@ -149,14 +173,17 @@ fn schedulers() -> BTreeMap<Name, Scheduler> {
         filter: ChangeFilter::default(),
         stable_timer: stable,
         builders: builders.iter().map(|name| named(name)).collect(),
+        properties: BTreeMap::new(),
         kind,
     };
     let five_seconds = Some(Duration::from_secs(5));
     let any = SchedulerKind::AnyBranch(AnyBranch {});
     let main = SchedulerKind::SingleBranch(SingleBranch { branch: Some("main".to_owned()) });
+    let with_site =
+        |scheduler: Scheduler| Scheduler { properties: property("site", "scheduler"), ..scheduler };
     [
         scheduler("any", POLLED, &["ci"], five_seconds, any),
-        scheduler("main", POLLED, &["ci", "docs", "judged"], None, main.clone()),
+        with_site(scheduler("main", POLLED, &["ci", "docs", "judged"], None, main.clone())),
         scheduler("sent", SUBMITTED, &["docs", "nothing"], five_seconds, main),
     ]
     .into_iter()

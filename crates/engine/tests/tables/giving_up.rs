@@ -77,7 +77,7 @@ fn a_worker_that_returns_with_it_kills_it_before_its_place_is_free() {
         assert_eq!(yard.machine("w1").stops, [(command, KILL)]);
         assert!(yard.is_waiting("ci#2"), "the only place is not free");
         assert_eq!(yard.engine.kept_places(&worker), 1);
-        let view = View::Ended { outcome: Outcome::Signal(9), log_bytes: 7 };
+        let view = View::Ended { outcome: Outcome::Signal(9), log_bytes: 7, properties: None };
         yard.machine("w1").commands.insert(command, view.clone());
         let report = attempt::ToMaster { command, view };
         yard.happens(Event::Reported { worker: worker.clone(), stamp, report });

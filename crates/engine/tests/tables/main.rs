@@ -9,6 +9,7 @@ mod building;
 mod draining;
 mod giving_up;
 mod launching;
+mod properties;
 mod queueing;
 mod results;
 mod scheduling;

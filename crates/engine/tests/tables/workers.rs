@@ -102,7 +102,7 @@ fn an_older_connection_counts_for_nothing() {
     let (command, worker) = yard.command("ci#1");
     let old = yard.attach("w1", 1);
     yard.attach("w1", 1);
-    let view = View::Ended { outcome: Outcome::Exited(1), log_bytes: 0 };
+    let view = View::Ended { outcome: Outcome::Exited(1), log_bytes: 0, properties: None };
     let report = ToMaster { command, view };
     yard.happens(Event::Reported { worker: worker.clone(), stamp: old, report });
     yard.happens(Event::WorkerLost { worker, stamp: old });
@@ -115,7 +115,7 @@ fn a_worker_speaks_for_its_own_commands_alone() {
     let mut yard = running();
     let (command, _) = yard.command("ci#1");
     let stamp = yard.attach("w2", 1);
-    let view = View::Ended { outcome: Outcome::Exited(1), log_bytes: 0 };
+    let view = View::Ended { outcome: Outcome::Exited(1), log_bytes: 0, properties: None };
     let report = ToMaster { command, view };
     yard.happens(Event::Reported { worker: named("w2"), stamp, report });
     assert_eq!(yard.steps("ci#1"), "a running, b waiting");
@@ -131,7 +131,7 @@ fn a_command_nobody_knows_is_killed_and_then_forgotten() {
     let report = ToMaster { command, view: View::Running };
     yard.happens(Event::Reported { worker: worker.clone(), stamp, report });
     assert_eq!(yard.machine("w1").stops, [(command, StopOrder::KILL)]);
-    let view = View::Ended { outcome: Outcome::Signal(9), log_bytes: 0 };
+    let view = View::Ended { outcome: Outcome::Signal(9), log_bytes: 0, properties: None };
     yard.happens(Event::Reported { worker, stamp, report: ToMaster { command, view } });
     assert_eq!(yard.machine("w1").forgotten, [command]);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use attempt::master::State;
-use attempt::{CommandId, Outcome, Place, Stamp, StopOrder, ToMaster, View};
+use attempt::{CommandId, Outcome, Place, Properties, Stamp, StopOrder, ToMaster, View};
 use config::{
     Context, Decode as _, Entry, Fields, Name, Node, NodeKind, Severity, SourceFile, Style,
 };
@@ -452,8 +452,17 @@ impl Yard {
 
     /// The running command of a request ends; its worker tells if it can.
     pub(crate) fn ends(&mut self, name: &str, outcome: Outcome) {
+        self.ends_with(name, outcome, None);
+    }
+
+    pub(crate) fn ends_with(
+        &mut self,
+        name: &str,
+        outcome: Outcome,
+        properties: Option<Properties>,
+    ) {
         let (command, worker) = self.command(name);
-        let view = View::Ended { outcome, log_bytes: 0 };
+        let view = View::Ended { outcome, log_bytes: 0, properties };
         let machine = self.machine(worker.as_str());
         machine.commands.insert(command, view.clone());
         if let Some(stamp) = machine.stamp {
@@ -469,7 +478,7 @@ impl Yard {
         let running = machine.commands.iter().filter(|(_, view)| **view == View::Running);
         let running: Vec<CommandId> = running.map(|(command, _)| *command).collect();
         let Some(command) = running.get(which % running.len().max(1)).copied() else { return };
-        let view = View::Ended { outcome: Outcome::Exited(code), log_bytes: 0 };
+        let view = View::Ended { outcome: Outcome::Exited(code), log_bytes: 0, properties: None };
         machine.commands.insert(command, view.clone());
         if let Some(stamp) = machine.stamp {
             let report = ToMaster { command, view };
@@ -483,6 +492,11 @@ impl Yard {
 
     pub(crate) fn exits(&mut self, name: &str, code: i32) {
         self.ends(name, Outcome::Exited(code));
+    }
+
+    /// The running command of a request ends well, having left this.
+    pub(crate) fn leaves(&mut self, name: &str, text: &str) {
+        self.ends_with(name, Outcome::Exited(0), Some(Properties::Written(text.into())));
     }
 }
 
@@ -528,6 +542,7 @@ fn settings(text: &str) -> Settings {
         builders: tables(fields.entry("builder"), &mut cx, |_, node, cx| Builder::decode(node, cx)),
         apps: tables(fields.entry("app"), &mut cx, |_, node, cx| App::decode(node, cx)),
         repositories: BTreeMap::new(),
+        properties: engine::property::table(&mut fields, "properties", &mut cx).unwrap_or_default(),
         changeport: Some(named(SOURCE)),
     };
     fields.finish(&mut cx);

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use attempt::StopOrder;
 use config::Name;
+use engine::property::{Origins, Properties, to_json};
 use engine::row::{Request, RequestState};
 use engine::{Abandoned, Answer, Event, RequestName, StopScope, Stopped};
 use proto::message::hello::Refusal;
 use proto::message::launch::{AbandonedBuild, Cancel, Cancelled, GiveUp, GivenUp, Stage};
-use proto::message::question::{RequestLine, RequestWanted, Requests, RequestsWanted};
+use proto::message::question::{
+    PropertyLine, RequestLine, RequestWanted, Requests, RequestsWanted,
+};
 use tokio::time::timeout;
 
 use super::authority::Authority;
@@ -167,8 +170,37 @@ pub(super) async fn line(
         submitted_us: row.submitted_us,
         started_us: None,
         ended_us: None,
+        properties: Vec::new(),
+        properties_left_out: 0,
     };
-    Ok(Ok(ended_line(&row).unwrap_or(living)))
+    let line = ended_line(&row).unwrap_or(living);
+    Ok(Ok(with_properties(line, known(session, &row).await?)))
+}
+
+/// Returns the properties of a request's build, if it has one.
+async fn known(session: &Session<'_>, request: &Request) -> anyhow::Result<Properties> {
+    let build = session.parts.store.build_by_name(&request.name, None).await?;
+    let change = session.parts.store.change_by_id(request.change).await?;
+    let (Some(build), Some(change)) = (build, change) else { return Ok(Properties::new()) };
+    Ok(Origins { change: &change, request, build: &build }.all())
+}
+
+/// Most properties in an answer, in bytes: with all else it has to fit a frame.
+const MOST_PROPERTY_BYTES: usize = 512 * 1024;
+
+fn with_properties(line: RequestLine, properties: Properties) -> RequestLine {
+    let mut bytes = 0;
+    let lines = properties.into_iter().map(|(name, property)| PropertyLine {
+        name,
+        value: to_json(&property.value).to_string(),
+        source: property.source.to_string(),
+    });
+    let (fit, rest): (Vec<_>, Vec<_>) = lines.partition(|line| {
+        bytes += line.name.len() + line.value.len() + line.source.len();
+        bytes <= MOST_PROPERTY_BYTES
+    });
+    let properties_left_out = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+    RequestLine { properties: fit, properties_left_out, ..line }
 }
 
 /// Tells how a request ended, if it has.
@@ -187,6 +219,8 @@ fn ended_line(row: &Request) -> Option<RequestLine> {
         submitted_us: row.submitted_us,
         started_us: None,
         ended_us: Some(*ended_us),
+        properties: Vec::new(),
+        properties_left_out: 0,
     })
 }
 

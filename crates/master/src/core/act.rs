@@ -222,5 +222,6 @@ fn start(stamp: Stamp, order: StartOrder) -> Start {
         max_output_bytes: order.max_output_bytes,
         max_processes: order.max_processes,
         memory_bytes: order.memory_bytes,
+        properties_file: order.properties_file.map(Into::into),
     }
 }

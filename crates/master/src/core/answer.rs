@@ -56,6 +56,8 @@ fn request_line(engine: &Engine, request: &Request) -> Option<RequestLine> {
         submitted_us: request.submitted_us,
         started_us,
         ended_us: None,
+        properties: Vec::new(),
+        properties_left_out: 0,
     })
 }
 

@@ -59,6 +59,7 @@ pub(super) fn top(tree: &Node, cx: &mut Context<'_>) -> Option<Configuration> {
     let apps =
         named(fields.entry("app"), reference::APP, cx, |_name, node, cx| App::decode(node, cx));
     let schedulers = named(fields.entry("scheduler"), SCHEDULER, cx, Scheduler::decode);
+    let properties = engine::property::table(&mut fields, "properties", cx);
     fields.finish(cx);
     let engine = Settings {
         revision: 0,
@@ -67,6 +68,7 @@ pub(super) fn top(tree: &Node, cx: &mut Context<'_>) -> Option<Configuration> {
         builders: builders?,
         apps: apps?,
         repositories: repositories(change_sources.as_ref()),
+        properties: properties?,
         changeport: change_sources.as_ref().and_then(changeport),
     };
     Some(Configuration {

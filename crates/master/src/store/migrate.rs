@@ -36,6 +36,7 @@ migrations! {
     2 "requests by owner": "0002_request_owner.sql";
     3 "command slot": "0003_command_slot.sql";
     4 "keys are facts": "0004_keys_are_facts.sql";
+    5 "properties": "0005_properties.sql";
 }
 
 // BIGINT is what both read as an i64; SQLite takes any word for it.

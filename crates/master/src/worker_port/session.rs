@@ -12,10 +12,12 @@ use engine::Event;
 use failpoint::Act;
 use futures_util::StreamExt as _;
 use proto::codec::FrameCodec;
-use proto::message::command::{Attach, Attached, Availability, LogPosition, Report};
+use proto::message::command::{
+    Attach, Attached, Availability, LeftProperties, LogPosition, Report,
+};
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
 use proto::message::stream::{StreamCredit, StreamData, StreamOpen};
-use proto::{Frame, Message, encode, limits};
+use proto::{Frame, Message, encode, feature, limits};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -94,7 +96,7 @@ async fn handshake(
             let session = parts.sessions.fetch_add(1, Ordering::Relaxed);
             let welcome = Welcome {
                 version,
-                features: 0,
+                features: feature::LEFT_PROPERTIES,
                 master: parts.master.clone(),
                 epoch: parts.epoch,
                 session,
@@ -143,6 +145,28 @@ fn judge(hello: &Hello, parts: &ListenerParts) -> Result<(u16, Name), Refusal> {
     Ok((version, worker.clone()))
 }
 
+/// Reads the attach, with what commands left put back into their reports.
+async fn next_attach(frames: &mut Frames) -> anyhow::Result<Attach> {
+    let mut left = BTreeMap::new();
+    loop {
+        let frame = next_frame(frames).await?;
+        if frame.kind != LeftProperties::KIND {
+            let mut attach: Attach = frame.open()?;
+            for Report { command, end, .. } in &mut attach.commands {
+                if let Some(end) = end {
+                    end.properties = left.remove(command).or(end.properties.take());
+                }
+            }
+            return Ok(attach);
+        }
+        let LeftProperties { command, properties } = frame.open()?;
+        if properties.0.len() > limits::PROPERTIES_BYTES || left.len() >= limits::LEFT_PROPERTIES {
+            bail!("the worker says more of what commands left than it may");
+        }
+        left.insert(command, properties);
+    }
+}
+
 async fn next_frame(frames: &mut Frames) -> anyhow::Result<Frame> {
     frames
         .next()
@@ -179,13 +203,11 @@ impl Session {
         frames: &mut Frames,
         family: &Tasks,
     ) -> anyhow::Result<mpsc::Receiver<ToSession>> {
-        let attach: Attach =
-            timeout(Duration::from_millis(limits::HANDSHAKE_MS), next_frame(frames))
-                .await
-                .map_err(|_late| anyhow!("no attach within {} ms", limits::HANDSHAKE_MS))??
-                .open()?;
+        let mut attach = timeout(Duration::from_millis(limits::HANDSHAKE_MS), next_attach(frames))
+            .await
+            .map_err(|_late| anyhow!("no attach within {} ms", limits::HANDSHAKE_MS))??;
         check_place(&attach)?;
-        let commands = translate(attach.commands)?;
+        let commands = translate(std::mem::take(&mut attach.commands))?;
         self.recall(&commands).await?;
         let logs = self.positions(&commands).await?;
         failpoint::before(Act::Attached);

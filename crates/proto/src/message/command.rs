@@ -16,6 +16,7 @@ messages! {
     Stop = STOP;
     FinalAck = FINAL_ACK;
     Report = REPORT;
+    LeftProperties = LEFT_PROPERTIES;
     Availability = AVAILABILITY;
     BuildsLeft = BUILDS_LEFT;
 }
@@ -137,6 +138,10 @@ pub struct Start {
     /// Most memory; absent where the worker decides.
     #[serde(default)]
     pub memory_bytes: Option<u64>,
+    /// The file below the working directory in which the command leaves properties, as JSON. It is
+    /// removed before the command runs, and read when its processes are gone.
+    #[serde(default)]
+    pub properties_file: Option<Bytes>,
 }
 
 /// Asks a worker to end a command.
@@ -205,4 +210,19 @@ pub struct End {
     pub reason: String,
     /// Length of the whole log as a record stream, in bytes.
     pub log_bytes: u64,
+    /// What the command left in its `properties_file`, as it stands. In an `Attach` there is none:
+    /// it was sent before, as `LeftProperties`.
+    #[serde(default)]
+    pub properties: Option<Bytes>,
+    /// Why it left none, where it was asked for some.
+    #[serde(default)]
+    pub no_properties: Option<String>,
+}
+
+/// Sent before an `Attach`, which could become too long for a frame: what one of its commands that
+/// have ended left in its `properties_file`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftProperties {
+    pub command: CommandId,
+    pub properties: Bytes,
 }

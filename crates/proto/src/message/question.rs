@@ -218,6 +218,22 @@ pub struct RequestLine {
     pub started_us: Option<i64>,
     #[serde(default)]
     pub ended_us: Option<i64>,
+    /// Of its build; empty in lists.
+    #[serde(default)]
+    pub properties: Vec<PropertyLine>,
+    /// How many properties are missing because the answer would be too long.
+    #[serde(default)]
+    pub properties_left_out: u32,
+}
+
+/// One property of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PropertyLine {
+    pub name: String,
+    /// As JSON; bytes that are no text are `{"$bytes": BASE64}`.
+    pub value: String,
+    /// Where it is from, such as `change`, `step split`, `caller`.
+    pub source: String,
 }
 
 /// Asks for the caller's requests: all that live, and those that ended last.

@@ -24,6 +24,7 @@ use rustix::process::{Pid, set_child_subreaper, setsid};
 use crate::exit::{Exit, Outcome};
 use crate::group::Group;
 use crate::inspect::{Process, Started, format_started};
+use crate::left;
 use crate::spawner::report;
 use crate::spec::Spec;
 use crate::spool::{BOOT, INTENT, SPEC, STARTED, create_new};
@@ -60,6 +61,7 @@ fn supervise(directory: &OwnedFd, events: OwnedFd, spawner: Option<Process>) -> 
         log.system(note)?;
     }
     let group = make_group(&spec, &mut log)?;
+    left::clear(&spec);
     let outcome =
         match failpoint::around(Act::ForkCommand, || child::prepare(&spec, group.as_ref())) {
             Ok(child) => {
@@ -84,6 +86,7 @@ fn supervise(directory: &OwnedFd, events: OwnedFd, spawner: Option<Process>) -> 
         duration_us: boot_us() - begun_us,
         log_bytes: log.length(),
         survivors: outcome.survivors,
+        left: left::read(&spec),
     };
     let concluded = ending::conclude(&exit, &mut peers);
     // After the end is known: nobody has to wait for it.

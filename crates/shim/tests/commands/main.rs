@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod escapes;
+mod left;
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -52,6 +53,7 @@ impl Rig {
             output_cap: None,
             group: None,
             notes: Vec::new(),
+            left: None,
         }
     }
 

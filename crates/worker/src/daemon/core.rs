@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use attempt::worker::{Input, Output, Worker};
-use attempt::{CommandId, LostReason, Outcome, Stamp, StopOrder};
+use attempt::{CommandId, LostReason, Outcome, Properties, Stamp, StopOrder};
 use failpoint::Act;
 use proto::message::command::Start;
 use shim::{EventChannel, Request, SpawnError, Spec, SpoolError, SpoolRoot};
@@ -144,9 +144,9 @@ impl Daemon {
             }
             Event::Order(order) => self.input(Input::Message(order)),
             Event::Started(command) => self.input(Input::Started(command)),
-            Event::Ended { command, outcome, log_bytes, line } => {
+            Event::Ended { command, outcome, log_bytes, properties, line } => {
                 self.last_lines.extend(line.map(|line| (command, line)));
-                self.ended(command, outcome, log_bytes);
+                self.ended(command, outcome, log_bytes, properties);
             }
             Event::LogTorn { command, log_bytes } => self.log_torn(command, log_bytes),
             Event::Count(reply) => {
@@ -245,7 +245,7 @@ impl Daemon {
             }
             Err(error) => Outcome::NotStarted(error.to_string()),
         };
-        self.ended(command, outcome, 0);
+        self.ended(command, outcome, 0, None);
     }
 
     fn try_launch(
@@ -306,12 +306,18 @@ impl Daemon {
         }
     }
 
-    fn ended(&mut self, command: CommandId, outcome: Outcome, log_bytes: u64) {
+    fn ended(
+        &mut self,
+        command: CommandId,
+        outcome: Outcome,
+        log_bytes: u64,
+        properties: Option<Properties>,
+    ) {
         info!(command.id = %command, log_bytes, "command ended: {outcome}");
         self.running.remove(&command);
         let tail = Tail { bytes: log_bytes, end: Some(log_bytes) };
         self.set_tail(command, tail);
-        let end = Input::Ended { command, outcome, log_bytes };
+        let end = Input::Ended { command, outcome, log_bytes, properties };
         failpoint::around(Act::CommandEnd, || self.input(end));
     }
 

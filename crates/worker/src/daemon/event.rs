@@ -1,6 +1,6 @@
 //! What the daemon's loop hears.
 
-use attempt::{CommandId, Outcome, Stamp, ToMaster, ToWorker};
+use attempt::{CommandId, Outcome, Properties, Stamp, ToMaster, ToWorker};
 use proto::message::command::{Readiness, Start};
 use tokio::sync::oneshot;
 
@@ -34,6 +34,7 @@ pub(crate) enum Event {
         command: CommandId,
         outcome: Outcome,
         log_bytes: u64,
+        properties: Option<Properties>,
         line: Option<LastLine>,
     },
     /// The log of a command that has ended holds only so much.

@@ -1,7 +1,7 @@
 //! What the spool says after a restart.
 
 use attempt::worker::{Found, Output, Worker};
-use attempt::{CommandId, LostReason, Outcome};
+use attempt::{CommandId, LostReason, Outcome, Properties};
 use failpoint::Act;
 use shim::{SpoolError, SpoolRoot};
 use tracing::{error, info, warn};
@@ -90,12 +90,15 @@ fn found(spool: &SpoolRoot, id: shim::CommandId) -> Found {
         Ok(Seen::NeverRan) => Found::NeverRan,
         // What does not die is looked at again until it has: its place is not free before.
         Ok(Seen::Alive | Seen::Dying) => Found::Alive,
-        Ok(Seen::Ended { outcome, log_bytes }) => Found::Ended { outcome, log_bytes },
+        Ok(Seen::Ended { outcome, log_bytes, properties }) => {
+            Found::Ended { outcome, log_bytes, properties }
+        }
         Err(error) => {
             // It may have run: only its end can be reported.
             error!(command.id = %id, "read what became of a command: {}", with_source(&error));
             spool.sweep(id, None);
-            Found::Ended { outcome: Outcome::Lost(LostReason::Supervisor), log_bytes: 0 }
+            let outcome = Outcome::Lost(LostReason::Supervisor);
+            Found::Ended { outcome, log_bytes: 0, properties: None }
         }
     }
 }
@@ -109,13 +112,15 @@ pub(super) enum Seen {
     Ended {
         outcome: Outcome,
         log_bytes: u64,
+        properties: Option<Properties>,
     },
 }
 
 impl Seen {
     /// What its supervisor says of a command that has ended.
     pub(super) fn of(exit: shim::Exit) -> Self {
-        Self::Ended { outcome: outcome(exit.outcome), log_bytes: exit.log_bytes }
+        let (outcome, log_bytes) = (outcome(exit.outcome), exit.log_bytes);
+        Self::Ended { outcome, log_bytes, properties: exit.left.map(properties) }
     }
 }
 
@@ -150,7 +155,14 @@ fn lost(spool: &SpoolRoot, id: shim::CommandId, reason: LostReason) -> Seen {
         error!(command.id = %id, "measure the log of a command: {error}");
         0
     });
-    Seen::Ended { outcome: Outcome::Lost(reason), log_bytes }
+    Seen::Ended { outcome: Outcome::Lost(reason), log_bytes, properties: None }
+}
+
+fn properties(left: shim::Left) -> Properties {
+    match left {
+        shim::Left::Written(bytes) => Properties::Written(bytes),
+        shim::Left::Missing(why) => Properties::Missing(why),
+    }
 }
 
 fn outcome(outcome: shim::Outcome) -> Outcome {

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attempt::{CommandId, Outcome};
+use attempt::{CommandId, Outcome, Properties};
 use shim::{EventChannel, Exit, Frames, Request, SpoolRoot};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -53,6 +53,7 @@ pub(crate) struct LastLine(#[expect(dead_code, reason = "held, not used")] UnixS
 struct End {
     outcome: Outcome,
     log_bytes: u64,
+    properties: Option<Properties>,
     line: Option<LastLine>,
 }
 
@@ -63,8 +64,9 @@ impl Watch {
     /// Watches to the command's end, which is reported, or until the daemon stops.
     pub(super) async fn run(mut self, channel: Option<EventChannel>) {
         let Ok(end) = self.watch(channel).await else { return };
-        let End { outcome, log_bytes, line } = end;
-        let ended = Event::Ended { command: self.command, outcome, log_bytes, line };
+        let End { outcome, log_bytes, properties, line } = end;
+        let command = self.command;
+        let ended = Event::Ended { command, outcome, log_bytes, properties, line };
         // A daemon that is stopping finds it in the spool next time.
         drop(self.daemon.send(ended).await);
     }
@@ -84,15 +86,15 @@ impl Watch {
                 None => self.look().await,
             };
             match seen {
-                Some(Seen::Ended { outcome, log_bytes }) => {
+                Some(Seen::Ended { outcome, log_bytes, properties }) => {
                     // After output the supervisor synced first and is gone.
                     let line = line.filter(|_| log_bytes == 0);
-                    return Ok(End { outcome, log_bytes, line });
+                    return Ok(End { outcome, log_bytes, properties, line });
                 }
                 Some(Seen::NeverRan) => {
                     let why = "its supervisor did not start; the worker's log says why";
                     let outcome = Outcome::NotStarted(why.to_owned());
-                    return Ok(End { outcome, log_bytes: 0, line: None });
+                    return Ok(End { outcome, log_bytes: 0, properties: None, line: None });
                 }
                 Some(Seen::Alive) => channel = self.adopt().await,
                 Some(Seen::Dying) | None => pause = LONG_PAUSE,

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use config::BadName;
 use proto::message::command::Start;
-use shim::{Home, OutputCap, Spec, Stdin};
+use shim::{Home, LeftFile, OutputCap, Spec, Stdin};
 
 use crate::settings::{LimitPolicy, OutputPolicy, Repositories, Variables};
 use crate::workdirs::Workdirs;
@@ -82,7 +82,13 @@ pub(crate) fn spec(start: &Start, workshop: &Workshop) -> Result<Spec, OrderErro
         output_cap: Some(cap(workshop.output.granted(start.max_output_bytes))),
         group,
         notes,
+        left: left_file(start),
     })
+}
+
+fn left_file(start: &Start) -> Option<LeftFile> {
+    let path = start.properties_file.as_ref()?.0.clone();
+    Some(LeftFile { path, most_bytes: proto::limits::PROPERTIES_BYTES as u64 })
 }
 
 /// Half of what is kept is the beginning of an output, half is its end.

@@ -39,6 +39,7 @@ fn start(program: Program, argv: &[&str]) -> Start {
         max_output_bytes: None,
         max_processes: None,
         memory_bytes: None,
+        properties_file: None,
     }
 }
 

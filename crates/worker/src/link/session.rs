@@ -13,7 +13,7 @@ use proto::message::command::{
 };
 use proto::message::hello::{Ping, Pong, Refusal};
 use proto::message::stream::{StreamCredit, StreamData, StreamOpen};
-use proto::{Frame, Message, encode, limits};
+use proto::{Frame, Message, encode, feature, limits};
 use shim::OutputReader;
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -48,7 +48,7 @@ pub(super) async fn run(
     let stamp = Stamp { epoch: welcome.epoch, session: welcome.session };
     let hail = introduce(links, stamp, link).await?;
     let mut session = Session::new(links, stamp, outbox, words, &hail.reports);
-    failpoint::around(Act::Attach, || session.control(&attach(links, &hail)))?;
+    failpoint::around(Act::Attach, || session.introduce(&hail, welcome.features))?;
     let outcome = tokio::select! {
         // Dropping either half loses nothing: the next connection begins with everything.
         outcome = session.run(&mut frames, &close, on_attached) => outcome,
@@ -71,17 +71,6 @@ async fn introduce(links: &Links, stamp: Stamp, link: Link) -> anyhow::Result<Ha
     links.daemon.send(event).await.map_err(|_gone| anyhow!("the daemon is stopping"))?;
     let answer = answer.await.context("the daemon is stopping")?;
     answer.with_context(|| format!("leave a master of epoch {}", stamp.epoch))
-}
-
-fn attach(links: &Links, hail: &Hail) -> Attach {
-    Attach {
-        boot_id: shim::boot_id(),
-        spool_id: links.spool.spool_id().to_owned(),
-        max_builds: links.max_builds,
-        facts: facts::read(links.cgroup),
-        commands: hail.reports.iter().map(wire::report_to_wire).collect(),
-        readiness: hail.readiness,
-    }
 }
 
 /// What woke the session.
@@ -140,6 +129,25 @@ impl<'a> Session<'a> {
             nonce: 0,
             retry_at: None,
         }
+    }
+
+    /// Says what this worker is and has. What its commands left goes before.
+    fn introduce(&self, hail: &Hail, features: u64) -> anyhow::Result<()> {
+        let mut commands: Vec<_> = hail.reports.iter().map(wire::report_to_wire).collect();
+        for left in wire::take_left(&mut commands) {
+            // An older master would take it for a bad attach, and asked for nothing.
+            if features & feature::LEFT_PROPERTIES != 0 {
+                self.control(&left)?;
+            }
+        }
+        self.control(&Attach {
+            boot_id: shim::boot_id(),
+            spool_id: self.links.spool.spool_id().to_owned(),
+            max_builds: self.links.max_builds,
+            facts: facts::read(self.links.cgroup),
+            commands,
+            readiness: hail.readiness,
+        })
     }
 
     async fn run(

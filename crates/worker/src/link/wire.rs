@@ -1,7 +1,10 @@
 //! Translates between the wire's types and the halves of a command's life.
 
-use attempt::{CommandId, Outcome, Stamp, StopOrder, ToMaster, ToWorker, View};
-use proto::message::command::{self, End, Ending, FinalAck, Phase, Report, Start, Stop};
+use attempt::{CommandId, Outcome, Properties, Stamp, StopOrder, ToMaster, ToWorker, View};
+use proto::message::command::{
+    self, End, Ending, FinalAck, LeftProperties, Phase, Report, Start, Stop,
+};
+use proto::{Bytes, limits};
 
 /// Translates an id from the wire.
 pub(crate) fn command_from_wire(id: command::CommandId) -> CommandId {
@@ -38,12 +41,23 @@ pub(super) fn final_ack_from_wire(ack: FinalAck) -> ToWorker {
 pub(super) fn report_to_wire(report: &ToMaster) -> Report {
     let (phase, end) = match &report.view {
         View::Running => (Phase::Running, None),
-        View::Ended { outcome, log_bytes } => (Phase::Ended, Some(end(outcome, *log_bytes))),
+        View::Ended { outcome, log_bytes, properties } => {
+            (Phase::Ended, Some(end(outcome, *log_bytes, properties.as_ref())))
+        }
     };
     Report { command: command_to_wire(report.command), phase, end }
 }
 
-fn end(outcome: &Outcome, log_bytes: u64) -> End {
+/// Takes what commands left out of the reports of an attach: it is sent before, in frames of its own.
+pub(super) fn take_left(reports: &mut [Report]) -> Vec<LeftProperties> {
+    let left = |report: &mut Report| {
+        let properties = report.end.as_mut()?.properties.take()?;
+        Some(LeftProperties { command: report.command, properties })
+    };
+    reports.iter_mut().filter_map(left).take(limits::LEFT_PROPERTIES).collect()
+}
+
+fn end(outcome: &Outcome, log_bytes: u64, left: Option<&Properties>) -> End {
     let (ending, code, reason) = match outcome {
         Outcome::Exited(code) => (Ending::Exited, *code, String::new()),
         Outcome::Signal(number) => (Ending::Signal, *number, String::new()),
@@ -54,5 +68,10 @@ fn end(outcome: &Outcome, log_bytes: u64) -> End {
         Outcome::NotStarted(why) => (Ending::NotStarted, 0, why.clone()),
         Outcome::Lost(reason) => (Ending::Lost, 0, reason.word().to_owned()),
     };
-    End { ending, code, reason, log_bytes }
+    let (properties, no_properties) = match left {
+        Some(Properties::Written(bytes)) => (Some(Bytes(bytes.clone())), None),
+        Some(Properties::Missing(why)) => (None, Some(why.clone())),
+        None => (None, None),
+    };
+    End { ending, code, reason, log_bytes, properties, no_properties }
 }

@@ -125,6 +125,7 @@ pub(crate) fn start(session: &Session, program: Program, argv: &[&str]) -> Start
         max_output_bytes: None,
         max_processes: None,
         memory_bytes: None,
+        properties_file: None,
     }
 }
 

@@ -27,6 +27,7 @@ const DISPATCH: &str = "engine/src/dispatch.rs";
 const DURABLE: &str = "engine/src/durable.rs";
 const INTAKE: &str = "engine/src/intake.rs";
 const EXIT_CODES: &str = "engine/src/step/exit_codes.rs";
+const PROPERTY: &str = "engine/src/property/mod.rs";
 const RESTORE: &str = "engine/src/restore.rs";
 const RESULT: &str = "engine/src/result.rs";
 const SCHEDULE: &str = "engine/src/schedule.rs";
@@ -99,7 +100,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     bug(
         WORKER,
-        "None => «self.ended(command, Outcome::Cancelled, 0)»,",
+        "None => «self.ended(command, CANCELLED)»,",
         "Vec::new()",
         "a stop that overtook its start is dropped",
     ),
@@ -154,7 +155,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     bug(
         BUILD,
-        "if «was_stopped» { BuildResult::Cancelled }",
+        "if «was_stopped» {\n            return (StepState::Done",
         "!was_stopped",
         "what was stopped counts as done, and the rest as cancelled",
     ),
@@ -195,6 +196,28 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "the last result counts, not the worst",
     ),
     bug(EXIT_CODES, "«meant».unwrap_or_else", "meant.filter(|_| false)", "exit codes mean nothing"),
+    bug(PROPERTY, "Self::Step(_) => «7»,", "1", "a change decides what a step has set"),
+    bug(PROPERTY, "Self::Worker(_) => «5»,", "0", "a worker's properties count for nothing"),
+    bug(PROPERTY, "Self::App(_) => «3»,", "0", "a scheduler's properties count for nothing"),
+    bug(PROPERTY, "Self::Default => «0»,", "8", "what is only the default decides"),
+    bug(
+        PROPERTY,
+        "if «is_reserved(name)» {\n            return of_caller(self.change,",
+        "false",
+        "a change says who called",
+    ),
+    bug(
+        BUILD,
+        "|| «!matches!(outcome, Outcome::Exited(_))» {",
+        "false",
+        "what a command left that was killed is believed",
+    ),
+    bug(
+        MASTER,
+        "self.end_with(outcome.clone(), log_bytes, «properties»);",
+        "None",
+        "what a command left is lost on the way",
+    ),
     bug(
         WORKERS,
         "if «self.is_current(worker, stamp)» {",

@@ -3,9 +3,10 @@
 use attempt::LostReason::GivenUp;
 use attempt::Outcome;
 use engine::row::{Request, RequestState};
-use engine::{Durable, Engine, Identity, Write};
+use engine::{Durable, Engine, Identity, StartOrder, Write};
 
 use super::{INCARNATION, World};
+use crate::host::Host;
 
 impl World {
     /// What was touched equals its row: the live state holds nothing that is not written.
@@ -63,6 +64,14 @@ impl World {
             let waits = self.engine.attached(&build.worker).is_none();
             assert!(goes_on || waits, "nothing moves build {} of {}", build.id, build.name);
         }
+    }
+
+    /// A command is given the properties that rank highest among those set before it.
+    pub(super) fn check_properties(&self, order: &StartOrder) {
+        let hosts: Vec<&Host> = self.machines.values().map(|machine| &machine.host).collect();
+        let given = order.argv[1..].iter().map(|word| String::from_utf8_lossy(word).into_owned());
+        let expected = self.database.properties(order.command, &hosts);
+        assert_eq!(given.collect::<Vec<_>>(), expected, "{} is given", order.command);
     }
 
     pub(super) fn check_step(&mut self) {

@@ -7,7 +7,6 @@ use engine::{Action, Directive, Engine, Event, Identity, Write};
 use super::{INCARNATION, World};
 use crate::host::Host;
 use crate::mutant::Mutant;
-use crate::yard::Program;
 
 /// How a batch of the master ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +125,9 @@ impl World {
     }
 
     pub(super) fn send(&mut self, worker: &Name, stamp: Stamp, directive: Directive) {
+        if let Directive::Start(order) = &directive {
+            self.check_properties(order);
+        }
         let machine = self.machines.get_mut(worker).expect("only known workers are spoken to");
         match directive {
             Directive::Start(order) => {
@@ -133,7 +135,7 @@ impl World {
                 assert!(self.database.commands.contains_key(&command), "{command} is not stored");
                 let first = self.sent.entry(command).or_insert_with(|| worker.clone());
                 assert_eq!(first, worker, "{command} was sent to two workers");
-                machine.note_program(command, Program::of(&order.argv));
+                machine.note(&order);
                 machine.send(stamp, ToWorker::Start { stamp, command });
             }
             Directive::Stop { command, order } => {

@@ -177,7 +177,7 @@ fn records(count: usize) -> Vec<u8> {
 }
 
 fn ended(log_bytes: usize) -> View {
-    View::Ended { outcome: Outcome::Exited(0), log_bytes: log_bytes as u64 }
+    View::Ended { outcome: Outcome::Exited(0), log_bytes: log_bytes as u64, properties: None }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use engine::row::Build;
 use engine::{BuildId, BuildResult, RequestId, RequestName};
 
-use super::request::{request_name, result};
+use super::request::{pack_properties, properties, request_name, result};
 use crate::store::codec::{name, narrow, pack, unpack};
 use crate::store::query::{Query, query};
 use crate::store::record::{ReadError, Record};
@@ -13,7 +13,7 @@ macro_rules! select {
     ($tail:literal) => {
         concat!(
             "SELECT id, request, label, number, rerun, builder, worker, slot, revision, plan, \
-             steps, started_us, stop_reason, result, ended_us FROM build ",
+             steps, started_us, stop_reason, result, ended_us, properties FROM build ",
             $tail
         )
     };
@@ -31,20 +31,21 @@ pub(in crate::store) fn put(row: &Build) -> Query<'_> {
         revision,
         plan,
         steps,
+        properties,
         started_us,
         stop_reason,
         end,
     } = row;
     query!(
         "INSERT INTO build (id, request, label, number, rerun, builder, worker, slot, revision, \
-         plan, steps, started_us, stop_reason, result, ended_us) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+         plan, steps, started_us, stop_reason, result, ended_us, properties) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
          ON CONFLICT (id) DO UPDATE SET request = excluded.request, label = excluded.label, \
          number = excluded.number, rerun = excluded.rerun, builder = excluded.builder, \
          worker = excluded.worker, slot = excluded.slot, revision = excluded.revision, \
          plan = excluded.plan, steps = excluded.steps, started_us = excluded.started_us, \
          stop_reason = excluded.stop_reason, result = excluded.result, \
-         ended_us = excluded.ended_us",
+         ended_us = excluded.ended_us, properties = excluded.properties",
         id.0,
         request.0,
         label.as_str(),
@@ -59,7 +60,8 @@ pub(in crate::store) fn put(row: &Build) -> Query<'_> {
         *started_us,
         stop_reason.as_deref(),
         end.map(|(result, _)| result.word()),
-        end.map(|(_, ended_us)| ended_us)
+        end.map(|(_, ended_us)| ended_us),
+        pack_properties(properties)
     )
 }
 
@@ -83,6 +85,7 @@ pub(in crate::store) fn read(record: &Record) -> Result<Build, ReadError> {
         revision: record.int("revision")?,
         plan: unpack("plan", &record.bytes("plan")?)?,
         steps: unpack("steps", &record.bytes("steps")?)?,
+        properties: properties(record)?,
         started_us: record.int("started_us")?,
         stop_reason: record.text_or_null("stop_reason")?,
         end: read_end(record)?,

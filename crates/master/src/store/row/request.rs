@@ -1,5 +1,6 @@
 //! Requests. One without `ended_us` is alive; its state follows from which columns are set.
 
+use engine::property::Properties;
 use engine::row::{OnDisconnect, Request, RequestState};
 use engine::{BuildId, BuildResult, BuildsetId, ChangeId, RequestId, RequestName};
 
@@ -13,7 +14,7 @@ macro_rules! select {
         concat!(
             "SELECT id, label, number, builder, buildset, change, changes, owner, reason, \
              priority, submitted_us, on_disconnect, build, result, result_reason, exit_code, \
-             ended_us FROM request ",
+             ended_us, properties FROM request ",
             $tail
         )
     };
@@ -35,21 +36,24 @@ pub(in crate::store) fn put(row: &Request) -> Query<'_> {
         priority,
         submitted_us,
         on_disconnect,
+        properties,
         state,
     } = row;
     let (build, result, result_reason, exit_code, ended_us) = state_cells(state);
     query!(
         "INSERT INTO request (id, label, number, builder, buildset, change, changes, owner, \
          reason, priority, submitted_us, on_disconnect, build, result, result_reason, \
-         exit_code, ended_us) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+         exit_code, ended_us, properties) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+         $18) \
          ON CONFLICT (id) DO UPDATE SET label = excluded.label, number = excluded.number, \
          builder = excluded.builder, buildset = excluded.buildset, change = excluded.change, \
          changes = excluded.changes, owner = excluded.owner, reason = excluded.reason, \
          priority = excluded.priority, submitted_us = excluded.submitted_us, \
          on_disconnect = excluded.on_disconnect, build = excluded.build, \
          result = excluded.result, result_reason = excluded.result_reason, \
-         exit_code = excluded.exit_code, ended_us = excluded.ended_us",
+         exit_code = excluded.exit_code, ended_us = excluded.ended_us, \
+         properties = excluded.properties",
         id.0,
         label.as_str(),
         *number,
@@ -66,7 +70,8 @@ pub(in crate::store) fn put(row: &Request) -> Query<'_> {
         result,
         result_reason,
         exit_code,
-        ended_us
+        ended_us,
+        pack_properties(properties)
     )
 }
 
@@ -113,6 +118,7 @@ pub(in crate::store) fn read(record: &Record) -> Result<Request, ReadError> {
             .into_iter()
             .find(|known| on_disconnect_word(*known) == on_disconnect)
             .ok_or_else(|| ReadError::new("on_disconnect", format!("`{on_disconnect}`")))?,
+        properties: properties(record)?,
         state: read_state(record)?,
     })
 }
@@ -128,6 +134,17 @@ fn read_state(record: &Record) -> Result<RequestState, ReadError> {
         exit_code: narrow("exit_code", record.int("exit_code")?)?,
         ended_us,
     })
+}
+
+/// Packs properties. Most rows have none, and then no cell.
+pub(super) fn pack_properties(properties: &Properties) -> Option<Vec<u8>> {
+    (!properties.is_empty()).then(|| pack(properties))
+}
+
+/// Reads the column `properties`.
+pub(super) fn properties(record: &Record) -> Result<Properties, ReadError> {
+    let cell = record.bytes_or_null("properties")?;
+    cell.map_or_else(|| Ok(Properties::new()), |cell| unpack("properties", &cell))
 }
 
 /// Reads the columns `label` and `number`.

@@ -8,6 +8,7 @@ use attempt::master::State;
 use attempt::{CommandId, LostReason, Outcome, Place, StopOrder};
 use config::template::{Argument, FieldPath, Root, Template};
 use config::{Name, Value};
+use engine::property::{Properties, Property, Source};
 use engine::result::{Exit, Flags};
 use engine::row::{
     Build, Change, Command, Counter, Launch, OnDisconnect, Pending, Request, RequestState,
@@ -74,6 +75,23 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
+fn properties() -> impl Strategy<Value = Properties> {
+    let source = prop_oneof![
+        Just(Source::Default),
+        Just(Source::Global),
+        Just(Source::Change),
+        name().prop_map(Source::Scheduler),
+        name().prop_map(Source::App),
+        Just(Source::Builder),
+        name().prop_map(Source::Worker),
+        Just(Source::Build),
+        name().prop_map(Source::Step),
+        Just(Source::Caller),
+    ];
+    let property = (value(), source).prop_map(|(value, source)| Property { value, source });
+    btree_map(text(), property, 0..3)
+}
+
 pub(super) fn counter() -> impl Strategy<Value = Counter> {
     (text(), int()).prop_map(|(name, value)| Counter { name, value })
 }
@@ -120,14 +138,14 @@ fn launch() -> impl Strategy<Value = Launch> {
         .prop_map(|(app, args, env, cwd, host, user)| Launch { app, args, env, cwd, host, user })
 }
 
-fn properties() -> impl Strategy<Value = BTreeMap<String, Value>> {
+fn values() -> impl Strategy<Value = BTreeMap<String, Value>> {
     btree_map(text(), value(), 0..4)
 }
 
 pub(super) fn change() -> impl Strategy<Value = Change> {
     let names = (int(), name(), text(), option::of(text()), option::of(text()));
     let places = (option::of(text()), text(), text(), text());
-    let contents = (bytes(), bytes(), vec(bytes(), 0..4), properties());
+    let contents = (bytes(), bytes(), vec(bytes(), 0..4), values());
     let rest = (int(), int(), option::of(launch()), int());
     (names, places, contents, rest).prop_map(|(names, places, contents, rest)| {
         let (id, source, principal, category, branch) = names;
@@ -173,10 +191,10 @@ fn request_state() -> impl Strategy<Value = RequestState> {
 pub(super) fn request() -> impl Strategy<Value = Request> {
     let ids = (int(), request_name(), name(), int(), int(), vec(int().prop_map(ChangeId), 0..4));
     let on_disconnect = prop_oneof![Just(OnDisconnect::Cancel), Just(OnDisconnect::Keep)];
-    let rest = (text(), text(), any::<i32>(), int(), on_disconnect, request_state());
+    let rest = (text(), text(), any::<i32>(), int(), on_disconnect, properties(), request_state());
     (ids, rest).prop_map(|(ids, rest)| {
         let (id, name, builder, buildset, change, changes) = ids;
-        let (owner, reason, priority, submitted_us, on_disconnect, state) = rest;
+        let (owner, reason, priority, submitted_us, on_disconnect, properties, state) = rest;
         Request {
             id: RequestId(id),
             name,
@@ -189,6 +207,7 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
             priority,
             submitted_us,
             on_disconnect,
+            properties,
             state,
         }
     })
@@ -225,18 +244,24 @@ fn repository() -> impl Strategy<Value = Repository> {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let repositories = btree_map(name(), repository(), 0..3);
-    (any::<u32>(), name(), vec(step(), 0..4), repositories).prop_map(
-        |(version, builder, steps, repositories)| Plan { version, builder, steps, repositories },
+    (any::<u32>(), name(), vec(step(), 0..4), repositories, properties()).prop_map(
+        |(version, builder, steps, repositories, properties)| Plan {
+            version,
+            builder,
+            steps,
+            repositories,
+            properties,
+        },
     )
 }
 
 pub(super) fn build() -> impl Strategy<Value = Build> {
     let ids = (int(), int(), request_name(), any::<i32>(), name(), name(), any::<u32>());
-    let work = (int(), plan(), vec(step_progress(), 0..4));
+    let work = (int(), plan(), vec(step_progress(), 0..4), properties());
     let rest = (int(), option::of(text()), option::of((result(), int())));
     (ids, work, rest).prop_map(|(ids, work, rest)| {
         let (id, request, name, rerun, builder, worker, slot) = ids;
-        let (revision, plan, steps) = work;
+        let (revision, plan, steps, properties) = work;
         let (started_us, stop_reason, end) = rest;
         Build {
             id: BuildId(id),
@@ -249,6 +274,7 @@ pub(super) fn build() -> impl Strategy<Value = Build> {
             revision,
             plan,
             steps,
+            properties,
             started_us,
             stop_reason,
             end,
@@ -372,10 +398,10 @@ fn step() -> impl Strategy<Value = Step> {
     let codes = btree_map(any::<u8>(), result(), 0..3).prop_map(ExitCodes);
     let meaning = (codes, flags);
     let env = vec((text(), text().prop_map(Template::literal)), 0..3);
-    let names = (name(), step_kind(), env, option::of(text()));
+    let names = (name(), step_kind(), env, option::of(text()), option::of(text()));
     (names, limits, meaning, any::<bool>(), any::<bool>()).prop_map(
         |(
-            (name, kind, env, workdir),
+            (name, kind, env, workdir, set_properties),
             ((timeout, silence_timeout), (max_output_bytes, max_processes, memory_bytes)),
             (exit_codes, flags),
             always_run,
@@ -390,6 +416,7 @@ fn step() -> impl Strategy<Value = Step> {
             max_output_bytes,
             max_processes,
             memory_bytes,
+            set_properties,
             exit_codes,
             flags,
             always_run,

@@ -1,0 +1,3 @@
+-- What a request's scheduler or app gives its build, and what a build's steps have set.
+ALTER TABLE request ADD COLUMN properties BLOB;
+ALTER TABLE build ADD COLUMN properties BLOB;
