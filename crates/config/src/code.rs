@@ -62,8 +62,9 @@ codes! {
     BadSize = "E0305", "not a size",
         "Sizes carry their unit, a power of 1,024: \"64KiB\", \"128MiB\", \"2GiB\".";
     BadTemplate = "E0401", "bad template",
-        "A `${…}` names something that does not exist or is more than field access. The roots \
-         are args, change, prop, revision, user, worker and build; `$${` is a literal `${`.";
+        "A `${…}` or a `when` names something that does not exist, or puts together what does not \
+         go together. The roots are args, change, prop, revision, user, worker and build; `$${` is \
+         a literal `${`. docs/CONFIGURATION.md has the operators and functions.";
     TemplateInScript = "E0402", "template in a script",
         "The body of a script is never expanded, so that no value can become code. Pass the \
          value by the step's `env` and use it as a shell variable.";

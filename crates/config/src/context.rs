@@ -1,5 +1,6 @@
 //! What decoding collects: problems, definitions and references.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::code::Code;
@@ -62,6 +63,19 @@ impl<'a> Context<'a> {
         let path = folder.unwrap_or(Path::new("")).join(text);
         // Leaves out `.`, but not `..`: what that means depends on symlinks.
         path.components().collect()
+    }
+
+    /// Returns the place of a part of a text, where the text stands in the file as it is.
+    pub(crate) fn within(&self, span: Span, text: &str, part: Range<usize>) -> Span {
+        let file = self.files.get(span.file);
+        let raw = file.and_then(|file| file.text.get(span.start..span.end));
+        match raw.and_then(|raw| raw.find(text)) {
+            Some(at) if part.start < part.end && part.end <= text.len() => {
+                let start = span.start + at;
+                Span { file: span.file, start: start + part.start, end: start + part.end }
+            }
+            Some(_) | None => span,
+        }
     }
 
     /// Checks that every reference has its definition, and warns of kinds that nobody uses: only

@@ -72,7 +72,7 @@ const REGEX_BYTES: usize = 64 * 1024;
 /// Patterns nest no deeper than this.
 const DEPTH: usize = 8;
 
-fn compile(text: &str) -> Result<regex_lite::Regex, regex_lite::Error> {
+pub(crate) fn compile(text: &str) -> Result<regex_lite::Regex, regex_lite::Error> {
     regex_lite::RegexBuilder::new(text).size_limit(REGEX_BYTES).nest_limit(32).build()
 }
 

@@ -8,11 +8,12 @@
 
 mod choice;
 mod code;
+mod condition;
 mod context;
 mod decode;
 mod diagnostic;
 mod duration;
-mod expression;
+pub mod expression;
 mod fields;
 pub mod filter;
 #[cfg(any(test, fuzzing))]
@@ -29,6 +30,7 @@ mod value;
 
 pub use choice::choice;
 pub use code::Code;
+pub use condition::Condition;
 pub use context::{Context, NameKind};
 pub use decode::{AtLeastOne, Decode};
 pub use diagnostic::{Diagnostic, Label, Severity};

@@ -1,15 +1,17 @@
-//! Texts with `${ROOT.field}` in them, and arguments that may be spliced.
+//! Texts with `${…}` in them, and arguments that may be spliced.
 //!
 //! Templates are checked when the configuration is read and expanded when a command is made; the
 //! values are put in as exact bytes and are never looked at again.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
-use crate::context::{Context, nearest};
+use crate::context::Context;
 use crate::decode::Decode;
 use crate::diagnostic::Diagnostic;
-use crate::expression::{self, BadExpression};
+use crate::expression::{self, BadExpression, Expr, Type, Wrong};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::value::Value;
@@ -63,31 +65,34 @@ pub struct FieldPath {
     pub fields: Vec<String>,
 }
 
-impl std::fmt::Display for FieldPath {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.root.word())?;
         self.fields.iter().try_for_each(|field| write!(f, ".{field}"))
     }
 }
 
-/// A text with fields in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A text with expressions in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Template {
     pieces: Vec<Piece>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Piece {
     Literal(String),
     Field(FieldPath),
+    Expression(Expr),
 }
 
 /// An element of an argument vector.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Argument {
     /// The whole element is one field: a list becomes as many elements as it has.
     Splice(FieldPath),
     Template(Template),
+    /// The same for an expression.
+    SpliceAll(Expr),
 }
 
 /// A template cannot be expanded for this build.
@@ -99,6 +104,10 @@ pub enum RenderError {
     NotText(String),
     #[error("`{0}` holds a NUL byte")]
     Nul(String),
+    #[error("{0}")]
+    Failed(String),
+    #[error("the expression takes too many steps")]
+    TooCostly,
 }
 
 /// Where values come from.
@@ -124,6 +133,9 @@ impl Template {
                         scope(path).ok_or_else(|| RenderError::Missing(path.to_string()))?;
                     bytes.extend(text_of(path, &value)?);
                 }
+                Piece::Expression(expression) => {
+                    bytes.extend(text_of(&"an expression", &expression.evaluate(scope)?)?);
+                }
             }
         }
         Ok(bytes)
@@ -144,17 +156,30 @@ impl Argument {
             Self::Template(template) => argv.push(template.render(scope)?),
             Self::Splice(path) => {
                 let value = scope(path).ok_or_else(|| RenderError::Missing(path.to_string()))?;
-                let items = if let Value::List(items) = value { items } else { vec![value] };
-                for item in &items {
-                    argv.push(text_of(path, item)?);
-                }
+                splice(path, value, argv)?;
+            }
+            Self::SpliceAll(expression) => {
+                splice(&"an expression", expression.evaluate(scope)?, argv)?;
             }
         }
         Ok(())
     }
 }
 
-fn text_of(path: &FieldPath, value: &Value) -> Result<Vec<u8>, RenderError> {
+/// Adds a list's elements, or the one value.
+fn splice(
+    what: &dyn fmt::Display,
+    value: Value,
+    argv: &mut Vec<Vec<u8>>,
+) -> Result<(), RenderError> {
+    let items = if let Value::List(items) = value { items } else { vec![value] };
+    for item in &items {
+        argv.push(text_of(what, item)?);
+    }
+    Ok(())
+}
+
+fn text_of(path: &dyn fmt::Display, value: &Value) -> Result<Vec<u8>, RenderError> {
     let bytes = value.to_bytes().ok_or_else(|| RenderError::NotText(path.to_string()))?;
     if bytes.contains(&0) {
         return Err(RenderError::Nul(path.to_string()));
@@ -165,107 +190,151 @@ fn text_of(path: &FieldPath, value: &Value) -> Result<Vec<u8>, RenderError> {
 /// A part of a template's text.
 enum Raw<'t> {
     Literal(String),
-    Expression(&'t str),
+    /// With its place in the text.
+    Expression(&'t str, usize),
 }
 
 /// Splits a text at its `${…}`; `$${` is a literal `${`.
 fn split(text: &str) -> Result<Vec<Raw<'_>>, BadExpression> {
     let mut parts = Vec::new();
     let mut literal = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        if rest[..at].ends_with('$') {
-            literal.push_str(&rest[..at - 1]);
+    let mut at = 0;
+    while let Some(found) = text[at..].find("${") {
+        let begin = at + found;
+        if text[at..begin].ends_with('$') {
+            literal.push_str(&text[at..begin - 1]);
             literal.push_str("${");
-            rest = &rest[at + 2..];
+            at = begin + 2;
             continue;
         }
-        literal.push_str(&rest[..at]);
-        let end = rest[at..].find('}').ok_or(BadExpression::Syntax)?;
+        literal.push_str(&text[at..begin]);
+        let inner = begin + 2;
+        let end = inner + length(&text[inner..]).ok_or_else(BadExpression::syntax)?;
         parts.push(Raw::Literal(std::mem::take(&mut literal)));
-        parts.push(Raw::Expression(&rest[at + 2..at + end]));
-        rest = &rest[at + end + 1..];
+        parts.push(Raw::Expression(&text[inner..end], inner));
+        at = end + 1;
     }
-    literal.push_str(rest);
+    literal.push_str(&text[at..]);
     parts.push(Raw::Literal(literal));
     Ok(parts)
 }
 
-pub(crate) fn parse(text: &str) -> Result<Template, BadExpression> {
+/// Returns how long an expression is that ends at a `}`: one that is neither in a text nor closes a
+/// bracket of the expression's own.
+fn length(text: &str) -> Option<usize> {
+    let mut open = 0usize;
+    let mut quote = None;
+    let mut is_escaped = false;
+    for (at, character) in text.char_indices() {
+        match (quote, character) {
+            (Some(_), _) if is_escaped => is_escaped = false,
+            (Some(_), '\\') => is_escaped = true,
+            (Some(mark), character) => quote = (mark != character).then_some(mark),
+            (None, '"' | '\'') => quote = Some(character),
+            (None, '{') => open += 1,
+            (None, '}') if open == 0 => return Some(at),
+            (None, '}') => open -= 1,
+            (None, _) => {}
+        }
+    }
+    None
+}
+
+/// Reads a text, each piece with its type.
+fn pieces(text: &str) -> Result<Vec<(Piece, Type)>, BadExpression> {
     let mut pieces = Vec::new();
     for part in split(text)? {
         match part {
             Raw::Literal(literal) if literal.is_empty() => {}
-            Raw::Literal(literal) => pieces.push(Piece::Literal(literal)),
-            Raw::Expression(source) => {
-                pieces.push(Piece::Field(expression::parse_field(source.trim())?));
+            Raw::Literal(literal) => pieces.push((Piece::Literal(literal), Type::Text)),
+            Raw::Expression(source, at) => {
+                let trimmed = source.trim_start();
+                let at = at + source.len() - trimmed.len();
+                let (expression, kind) = expression::parse(trimmed.trim_end()).map_err(|bad| {
+                    let place = bad.place.unwrap_or(0..trimmed.trim_end().len());
+                    let place = Some(place.start + at..place.end + at);
+                    BadExpression { place, ..bad }
+                })?;
+                let piece = if let Expr::Field(path) = expression {
+                    Piece::Field(path)
+                } else {
+                    Piece::Expression(expression)
+                };
+                pieces.push((piece, kind));
             }
         }
     }
-    Ok(Template { pieces })
+    Ok(pieces)
 }
 
-fn report(span: Span, bad: &BadExpression, cx: &mut Context<'_>) {
-    let code = match bad {
-        BadExpression::LaterRoot { .. } | BadExpression::LaterField { .. } => Code::NotYet,
-        BadExpression::TooLong
-        | BadExpression::TooDeep
-        | BadExpression::Syntax
-        | BadExpression::NotAField
-        | BadExpression::UnknownRoot { .. }
-        | BadExpression::UnknownField { .. } => Code::BadTemplate,
-    };
-    let problem = Diagnostic::new(code, span, bad.to_string());
-    cx.report(match (code == Code::NotYet, meant(bad)) {
-        (true, _) => problem,
-        (false, Some(near)) => problem.label(format!("did you mean `{near}`?")),
-        (false, None) => problem.help("`$${` is a literal `${`"),
-    });
+/// Reads a text in which every expression is a text.
+pub(crate) fn parse(text: &str) -> Result<Template, BadExpression> {
+    whole(pieces(text)?)
 }
 
-/// Returns what was probably meant by a name that does not exist.
-fn meant(bad: &BadExpression) -> Option<String> {
-    match bad {
-        BadExpression::UnknownRoot { root } => nearest(root, Root::WORDS).map(str::to_owned),
-        BadExpression::UnknownField { root, field, .. } => {
-            let near = nearest(field, Root::from_word(root)?.fields()?)?;
-            Some(format!("{root}.{near}"))
-        }
-        BadExpression::TooLong
-        | BadExpression::TooDeep
-        | BadExpression::Syntax
-        | BadExpression::NotAField
-        | BadExpression::LaterRoot { .. }
-        | BadExpression::LaterField { .. } => None,
+fn whole(pieces: Vec<(Piece, Type)>) -> Result<Template, BadExpression> {
+    for (piece, kind) in &pieces {
+        let what = match piece {
+            Piece::Field(path) => format!("`{path}`"),
+            Piece::Literal(_) | Piece::Expression(_) => "an expression here".to_owned(),
+        };
+        let rest = match kind {
+            Type::List(_) => "can only stand as a whole element",
+            Type::Map | Type::Version => "cannot stand in a text",
+            Type::Any
+            | Type::Null
+            | Type::Bool
+            | Type::Int
+            | Type::Float
+            | Type::Text
+            | Type::Duration => continue,
+        };
+        let (kind, message) = (Wrong::Type, format!("{what} is {kind}; it {rest}"));
+        return Err(BadExpression { kind, message, near: None, place: None });
     }
+    Ok(Template { pieces: pieces.into_iter().map(|(piece, _)| piece).collect() })
+}
+
+/// Reads an element of an argument vector.
+fn argument(text: &str) -> Result<Argument, BadExpression> {
+    let mut pieces = pieces(text)?;
+    let is_list = matches!(pieces.as_slice(), [(Piece::Expression(_), Type::List(_) | Type::Any)]);
+    match pieces.as_slice() {
+        [(Piece::Field(path), _)] => return Ok(Argument::Splice(path.clone())),
+        [(Piece::Expression(_), _)] if is_list => {}
+        _ => return whole(pieces).map(Argument::Template),
+    }
+    match pieces.pop() {
+        Some((Piece::Expression(expression), _)) => Ok(Argument::SpliceAll(expression)),
+        _ => Err(BadExpression::syntax()),
+    }
+}
+
+/// Reports what is wrong with an expression in a text, at its place.
+pub(crate) fn report(span: Span, text: &str, bad: &BadExpression, cx: &mut Context<'_>) {
+    let code = if bad.kind == Wrong::Later { Code::NotYet } else { Code::BadTemplate };
+    let span = bad.place.clone().map_or(span, |place| cx.within(span, text, place));
+    let problem = Diagnostic::new(code, span, bad.to_string());
+    cx.report(match (bad.kind, &bad.near) {
+        (_, Some(near)) => problem.label(format!("did you mean `{near}`?")),
+        (Wrong::Later, None) => problem,
+        (Wrong::TooLarge | Wrong::Syntax | Wrong::Name | Wrong::Type, None) => {
+            problem.help("`$${` is a literal `${`; docs/CONFIGURATION.md has the expressions")
+        }
+    });
 }
 
 impl Decode for Template {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let text = String::decode(node, cx)?;
-        let parsed = parse(&text).inspect_err(|bad| report(node.span, bad, cx)).ok()?;
-        if let Some(list) = parsed.pieces.iter().find(|piece| is_list(piece)) {
-            let Piece::Field(path) = list else { return Some(parsed) };
-            let message = format!("`{path}` is a list; it can only stand as a whole element");
-            cx.report(Diagnostic::new(Code::BadTemplate, node.span, message));
-            return None;
-        }
-        Some(parsed)
+        parse(&text).inspect_err(|bad| report(node.span, &text, bad, cx)).ok()
     }
-}
-
-fn is_list(piece: &Piece) -> bool {
-    matches!(piece, Piece::Field(path) if path.root == Root::Args || path.fields == ["files"])
 }
 
 impl Decode for Argument {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let text = String::decode(node, cx)?;
-        let parsed = parse(&text).inspect_err(|bad| report(node.span, bad, cx)).ok()?;
-        if let [Piece::Field(path)] = parsed.pieces.as_slice() {
-            return Some(Self::Splice(path.clone()));
-        }
-        Template::decode(node, cx).map(Self::Template)
+        argument(&text).inspect_err(|bad| report(node.span, &text, bad, cx)).ok()
     }
 }
 
@@ -305,11 +374,37 @@ mod tests {
         assert!(parse("${change.branch").is_err());
     }
 
+    fn arguments(text: &str) -> Result<Vec<Vec<u8>>, RenderError> {
+        let mut argv = Vec::new();
+        argument(text).unwrap().render_into(&scope, &mut argv).map(|()| argv)
+    }
+
     #[test]
     fn arguments_are_spliced_byte_for_byte() {
-        let mut argv = Vec::new();
-        let path = expression::parse_field("args").unwrap();
-        Argument::Splice(path).render_into(&scope, &mut argv).unwrap();
-        assert_eq!(argv, [b"a b".to_vec(), vec![0xff]]);
+        assert_eq!(arguments("${args}").unwrap(), [b"a b".to_vec(), vec![0xff]]);
+        assert_eq!(
+            arguments("${args.map(a, a + '.o')}").unwrap(),
+            [b"a b.o".to_vec(), vec![0xff, b'.', b'o']]
+        );
+        assert_eq!(arguments("${args.filter(a, a == 'no')}").unwrap(), Vec::<Vec<u8>>::new());
+        assert_eq!(arguments("${args + [change.branch]}").unwrap().len(), 3);
+        assert_eq!(arguments("${change.branch + '!'}").unwrap(), [b"main!".to_vec()]);
+        assert_eq!(arguments("-j${1 + 1}").unwrap(), [b"-j2".to_vec()]);
+    }
+
+    #[test]
+    fn an_expression_ends_at_its_own_bracket() {
+        let render = |text| parse(text).unwrap().render(&scope);
+        assert_eq!(render("${'}' + \"{\"}}"), Ok(b"}{}".to_vec()));
+        assert_eq!(render("${ {'a': 'x'}['a'] }${'\\'}'}"), Ok(b"x'}".to_vec()));
+        assert!(parse("${'}").is_err() && parse("${{}").is_err());
+    }
+
+    #[test]
+    fn what_is_no_text_cannot_stand_in_one() {
+        for text in ["x${args}", "x${args.map(a, a)}", "x${{'a': 1}}", "x${version('1')}"] {
+            assert_eq!(parse(text).map_err(|bad| bad.kind), Err(Wrong::Type), "{text}");
+        }
+        assert!(argument("${{'a': 1}}").is_err() && argument("${version('1')}").is_err());
     }
 }

@@ -77,8 +77,13 @@ impl Engine {
 
     /// Starts a command for a step. Says whether there is one now; otherwise the step is done.
     fn start_step(&mut self, now: Now, id: BuildId, step: u32) -> bool {
-        match self.can_render(id, step) {
-            Ok(()) => self.assign(now, id, step),
+        match self.is_wanted(id, step) {
+            Ok(None) => self.assign(now, id, step),
+            Ok(Some(why)) => {
+                let done = StepState::Done { result: BuildResult::Skipped, exit: Exit::Ours(0) };
+                self.set_step(now, id, step, done, &why);
+                false
+            }
             Err(failed) => {
                 let done = StepState::Done {
                     result: BuildResult::Exception,
@@ -90,10 +95,21 @@ impl Engine {
         }
     }
 
-    fn can_render(&self, id: BuildId, step: u32) -> Result<(), RenderFailed> {
-        let Some(build) = self.durable.build(id) else { return Ok(()) };
-        let Some(subject) = self.subject(build) else { return Ok(()) };
-        build.plan.steps[step as usize].render(&subject).map(|_| ())
+    /// Looks whether a step is to run and can: says why it is left out, if it is.
+    fn is_wanted(&self, id: BuildId, step: u32) -> Result<Option<String>, RenderFailed> {
+        let Some(build) = self.durable.build(id) else { return Ok(None) };
+        let Some(subject) = self.subject(build) else { return Ok(None) };
+        let step = &build.plan.steps[step as usize];
+        let failed = |why: String| RenderFailed { step: step.name.clone(), why };
+        if let Some(condition) = &step.when {
+            let text = condition.text();
+            let holds = subject.holds(condition);
+            let holds = holds.map_err(|why| failed(format!("its condition `{text}`: {why}")))?;
+            if !holds {
+                return Ok(Some(format!("its condition does not hold: {text}")));
+            }
+        }
+        step.render(&subject).map(|_| None)
     }
 
     /// Commits a new command to the build's worker and sends it.

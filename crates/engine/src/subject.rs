@@ -2,7 +2,7 @@
 
 use config::filter::Attribute;
 use config::template::{Argument, FieldPath, Root, Template};
-use config::{Name, Value};
+use config::{Condition, Name, Value};
 
 use crate::property::{self, Origins};
 use crate::row::{Build, Change};
@@ -24,6 +24,11 @@ impl<'a> Subject<'a> {
     /// Expands a template to exact bytes.
     pub(crate) fn render(&self, template: &Template) -> Result<Vec<u8>, String> {
         template.render(&|path| self.value(path)).map_err(|error| error.to_string())
+    }
+
+    /// Says whether a condition holds.
+    pub(crate) fn holds(&self, condition: &Condition) -> Result<bool, String> {
+        condition.holds(&|path| self.value(path)).map_err(|error| error.to_string())
     }
 
     /// Expands an argument to the elements it stands for.

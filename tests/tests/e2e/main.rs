@@ -10,6 +10,7 @@ mod database;
 mod descriptors;
 mod draining;
 mod environment;
+mod expressions;
 mod failpoints;
 mod flood;
 mod full_disk;

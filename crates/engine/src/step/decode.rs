@@ -32,7 +32,6 @@ const LATER_KEYS: &[&str] = &[
     "retry",
     "run_as",
     "wait",
-    "when",
 ];
 
 impl Decode for Step {
@@ -57,6 +56,7 @@ impl Decode for Step {
         let max_output_bytes = size(&mut fields, "max_output", "64KiB", LEAST_OUTPUT_BYTES, cx);
         let max_processes = max_processes(&mut fields, cx);
         let memory_bytes = size(&mut fields, "memory", "4MiB", LEAST_MEMORY_BYTES, cx);
+        let when = fields.optional("when", cx);
         let always_run = fields.or("always_run", false, cx);
         let retry_safe = fields.or("retry_safe", false, cx);
         fields.finish(cx);
@@ -70,6 +70,7 @@ impl Decode for Step {
             max_output_bytes: max_output_bytes?,
             max_processes: max_processes?,
             memory_bytes: memory_bytes?,
+            when: when?,
             set_properties: set_properties?,
             exit_codes: exit_codes?,
             flags: flags?,

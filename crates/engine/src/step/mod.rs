@@ -13,8 +13,8 @@ mod script;
 
 use std::time::Duration;
 
-use config::Name;
 use config::template::Template;
+use config::{Condition, Name};
 use serde::{Deserialize, Serialize};
 
 pub use command::CommandStep;
@@ -48,6 +48,9 @@ pub struct Step {
     /// Most memory of a command, in bytes; absent where the worker decides.
     #[serde(default)]
     pub memory_bytes: Option<u64>,
+    /// Skipped where it does not hold.
+    #[serde(default)]
+    pub when: Option<Condition>,
     /// The file below the working directory in which its command leaves properties.
     #[serde(default)]
     pub set_properties: Option<String>,

@@ -203,7 +203,8 @@ impl Database {
     fn check_result(&self, build: &Build, hosts: &[&Host]) {
         let last = |step: usize| self.last(build, step, hosts);
         let end = build.end.map(|(result, _)| result);
-        assert_eq!(end, Some(judge(build, last)), "the steps of {}", build.name);
+        let level = |step: usize| self.level(build, step, hosts);
+        assert_eq!(end, Some(judge(build, level, last)), "the steps of {}", build.name);
     }
 
     /// How the last command of a step ended, and what it left.
@@ -220,7 +221,19 @@ impl Database {
         let row = &self.commands[&command];
         let build = &self.builds[&row.build];
         let request = &self.requests[&build.request];
-        let set = (0..row.step as usize).rev().find_map(|step| {
+        let level = self.level(build, row.step as usize, hosts);
+        let site = match (build.worker.as_str(), request.reason.as_str()) {
+            ("w2", _) => "few",
+            (_, "scheduler main") => "scheduler",
+            (_, _) => "global",
+        };
+        vec![level, site.to_owned(), request.owner.clone()]
+    }
+
+    /// What `level` is before a step.
+    fn level(&self, build: &Build, step: usize, hosts: &[&Host]) -> String {
+        let request = &self.requests[&build.request];
+        let set = (0..step).rev().find_map(|step| {
             let is_cancelled = matches!(
                 build.steps[step].state,
                 StepState::Done { result: BuildResult::Cancelled, .. }
@@ -232,12 +245,7 @@ impl Database {
         });
         let of_change = self.changes[&request.change].properties.get("level");
         let level = set.or_else(|| of_change.map(ToString::to_string));
-        let site = match (build.worker.as_str(), request.reason.as_str()) {
-            ("w2", _) => "few",
-            (_, "scheduler main") => "scheduler",
-            (_, _) => "global",
-        };
-        vec![level.unwrap_or_else(|| LEVEL.to_owned()), site.to_owned(), request.owner.clone()]
+        level.unwrap_or_else(|| LEVEL.to_owned())
     }
 
     /// The order of service within a builder: by priority, then by age.

@@ -2,6 +2,7 @@
 //! came to.
 
 use attempt::{Outcome, Properties};
+use config::Condition;
 use engine::BuildResult;
 use engine::row::{Build, StepState};
 use engine::step::Step;
@@ -41,8 +42,13 @@ impl Last<'_> {
     }
 }
 
-/// Returns the result of a build that nobody stopped or gave up.
-pub(crate) fn judge<'a>(build: &Build, last: impl Fn(usize) -> Option<Last<'a>>) -> BuildResult {
+/// Returns the result of a build that nobody stopped or gave up. `level` is the property of that
+/// name before a step.
+pub(crate) fn judge<'a>(
+    build: &Build,
+    level: impl Fn(usize) -> String,
+    last: impl Fn(usize) -> Option<Last<'a>>,
+) -> BuildResult {
     let mut seen = vec![BuildResult::Success];
     let mut is_over = false;
     for (index, (step, progress)) in build.plan.steps.iter().zip(&build.steps).enumerate() {
@@ -50,6 +56,16 @@ pub(crate) fn judge<'a>(build: &Build, last: impl Fn(usize) -> Option<Last<'a>>)
             panic!("step {} of {} is not over", step.name, build.name);
         };
         if is_over && !step.always_run {
+            let left_out = (result, progress.attempts);
+            assert_eq!(left_out, (BuildResult::Skipped, 0), "{} of {}", step.name, build.name);
+            continue;
+        }
+        let is_asked_for = match step.when.as_ref().map(Condition::text) {
+            Some("prop.level == \"0\"") => level(index) == "0",
+            Some(_) => level(index) != "0",
+            None => true,
+        };
+        if !is_asked_for {
             let left_out = (result, progress.attempts);
             assert_eq!(left_out, (BuildResult::Skipped, 0), "{} of {}", step.name, build.name);
             continue;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use config::filter::ChangeFilter;
 use config::template::{Argument, FieldPath, Root, Template};
-use config::{Name, Value};
+use config::{Condition, Context, Decode as _, Name, Node, NodeKind, Span, Value};
 use engine::BuildResult;
 use engine::result::Flags;
 use engine::row::OnDisconnect;
@@ -59,6 +59,7 @@ impl Program {
             max_output_bytes: None,
             max_processes: None,
             memory_bytes: None,
+            when: None,
             set_properties: None,
             exit_codes: ExitCodes::default(),
             flags: Flags::HALT,
@@ -147,6 +148,11 @@ pub(crate) fn settings() -> Arc<Settings> {
     })
 }
 
+fn condition(text: &str) -> Option<Condition> {
+    let kind = NodeKind::Text(text.to_owned());
+    Condition::decode(&Node { span: Span::default(), kind }, &mut Context::new(&[], Vec::new()))
+}
+
 /// Steps whose programs have something to say, and which mean different things for their build.
 fn judged() -> Vec<Step> {
     let codes = [(4, BuildResult::Warnings), (5, BuildResult::Skipped)];
@@ -161,7 +167,11 @@ fn judged() -> Vec<Step> {
         step("harmless", harmless),
         step("strict", Flags { flunk_on_warnings: true, ..Flags::CONTINUE }),
         step("gate", Flags { halt_on_failure: true, ..harmless }),
-        step("tidy", Flags { warn_on_warnings: true, ..Flags::WARN }),
+        Step { when: condition("prop.level == \"0\""), ..step("first", harmless) },
+        Step {
+            when: condition("prop.level != \"0\""),
+            ..step("tidy", Flags { warn_on_warnings: true, ..Flags::WARN })
+        },
         Step { always_run: true, ..step("report", harmless) },
     ]
 }

@@ -6,6 +6,7 @@
 mod audience;
 mod backup;
 mod building;
+mod conditions;
 mod draining;
 mod giving_up;
 mod launching;

@@ -59,7 +59,7 @@ steps = [
   { name = "map", trigger = "solve", for_each = {}, max_parallel = 16, wait = true },
   { name = "a", command = ["${param.profile}", "${change.image}"], env = { KEY = "${secret.key}" }, attach = "x11", container = {}, egress = [] },
   { name = "b", script = "true", junit = "*.xml", metrics = "stdout", needs = ["a"], pam = "login", retry = {}, run_as = "root" },
-  { name = "c", script = "true", when = "true", as = "x", for_each = {}, max_parallel = 1, wait = true },
+  { name = "c", script = "true", as = "x", for_each = {}, max_parallel = 1, wait = true },
 ]
 "#;
 
@@ -88,7 +88,7 @@ fn words_of_later_versions_are_told_as_such_and_nothing_else_is() {
                     resources was when latent aliases wait busy notify was forward \
                     collapse_requests was locks parameters pools resources approve upload download \
                     trigger param change.image secret attach container egress junit metrics needs \
-                    pam retry run_as when as for_each max_parallel wait";
+                    pam retry run_as as for_each max_parallel wait";
     assert_eq!(told.join(" "), expected);
 }
 

@@ -166,6 +166,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a step that always runs is left out",
     ),
     bug(
+        BUILD,
+        "if «!holds» {\n                return Ok(Some(",
+        "holds",
+        "conditions are turned round",
+    ),
+    bug(
         RESULT,
         "Effect { adds: Some(adds), ends_build: «flags.halt_on_failure» }",
         "flags.flunk_on_failure",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use attempt::master::State;
 use attempt::{CommandId, LostReason, Outcome, Place, StopOrder};
 use config::template::{Argument, FieldPath, Root, Template};
-use config::{Name, Value};
+use config::{Condition, Context, Decode as _, Name, Node, NodeKind, Span, Value};
 use engine::property::{Properties, Property, Source};
 use engine::result::{Exit, Flags};
 use engine::row::{
@@ -374,6 +374,14 @@ fn argument() -> impl Strategy<Value = Argument> {
     ]
 }
 
+fn condition() -> impl Strategy<Value = Condition> {
+    let texts = ["true", "prop.x == 1 && has(prop.y)", "change.files.exists(f, f.startsWith('a'))"];
+    proptest::sample::select(texts.to_vec()).prop_map(|text| {
+        let node = Node { span: Span::default(), kind: NodeKind::Text(text.to_owned()) };
+        Condition::decode(&node, &mut Context::new(&[], Vec::new())).unwrap()
+    })
+}
+
 fn step_kind() -> impl Strategy<Value = StepKind> {
     let method = proptest::sample::select(vec![
         GitMode::Incremental,
@@ -396,14 +404,14 @@ fn step() -> impl Strategy<Value = Step> {
     let limits = (times, sizes);
     let flags = proptest::sample::select(vec![Flags::HALT, Flags::CONTINUE, Flags::WARN]);
     let codes = btree_map(any::<u8>(), result(), 0..3).prop_map(ExitCodes);
-    let meaning = (codes, flags);
+    let meaning = (codes, flags, option::of(condition()));
     let env = vec((text(), text().prop_map(Template::literal)), 0..3);
     let names = (name(), step_kind(), env, option::of(text()), option::of(text()));
     (names, limits, meaning, any::<bool>(), any::<bool>()).prop_map(
         |(
             (name, kind, env, workdir, set_properties),
             ((timeout, silence_timeout), (max_output_bytes, max_processes, memory_bytes)),
-            (exit_codes, flags),
+            (exit_codes, flags, when),
             always_run,
             retry_safe,
         )| Step {
@@ -416,6 +424,7 @@ fn step() -> impl Strategy<Value = Step> {
             max_output_bytes,
             max_processes,
             memory_bytes,
+            when,
             set_properties,
             exit_codes,
             flags,
