@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
-use crate::context::Context;
+use crate::context::{Context, nearest};
 use crate::decode::{Decode, wrong_type};
 use crate::diagnostic::Diagnostic;
 use crate::tree::{Node, NodeKind};
@@ -16,8 +16,28 @@ pub enum Attribute {
     Category,
     Repository,
     Project,
+    Codebase,
+    Revision,
     Author,
+    Comments,
+    /// A list: one of them is enough.
+    Files,
     Property(String),
+}
+
+impl Attribute {
+    /// Those without a name of their own, with their keys.
+    const KEYS: [(&str, Self); 9] = [
+        ("branch", Self::Branch),
+        ("category", Self::Category),
+        ("repository", Self::Repository),
+        ("project", Self::Project),
+        ("codebase", Self::Codebase),
+        ("revision", Self::Revision),
+        ("author", Self::Author),
+        ("comments", Self::Comments),
+        ("files", Self::Files),
+    ];
 }
 
 /// A condition on one attribute.
@@ -79,14 +99,29 @@ pub(crate) fn compile(text: &str) -> Result<regex_lite::Regex, regex_lite::Error
 impl ChangeFilter {
     /// Says whether a change passes; `attribute` returns `None` for what it does not have.
     pub fn matches(&self, attribute: &dyn Fn(&Attribute) -> Option<Value>) -> bool {
-        self.conditions.iter().all(|(which, pattern)| {
-            let value = attribute(which).map(|value| value.to_string());
-            pattern.matches(value.as_deref())
+        self.conditions.iter().all(|(which, pattern)| match attribute(which) {
+            Some(Value::List(items)) => {
+                let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+                pattern.matches_one(&items)
+            }
+            value => pattern.matches(value.map(|value| value.to_string()).as_deref()),
         })
     }
 }
 
 impl Pattern {
+    /// Says whether one of a list is what is sought; `not` asks for a list without any.
+    fn matches_one(&self, items: &[String]) -> bool {
+        match self {
+            Self::Is(text) if text.is_empty() => items.is_empty(),
+            Self::Any(patterns) => patterns.iter().any(|pattern| pattern.matches_one(items)),
+            Self::Not(pattern) => !pattern.matches_one(items),
+            Self::Is(_) | Self::Glob(_) | Self::Regex(_) => {
+                items.iter().any(|item| self.matches(Some(item)))
+            }
+        }
+    }
+
     fn matches(&self, value: Option<&str>) -> bool {
         match self {
             Self::Is(text) if text.is_empty() => value.is_none_or(str::is_empty),
@@ -145,26 +180,23 @@ impl Decode for ChangeFilter {
         };
         let mut conditions = Vec::new();
         for entry in entries {
-            let attribute = match entry.key.as_str() {
-                "branch" => Attribute::Branch,
-                "category" => Attribute::Category,
-                "repository" => Attribute::Repository,
-                "project" => Attribute::Project,
-                "author" => Attribute::Author,
-                "property" => {
-                    conditions.extend(properties(&entry.value, cx)?);
-                    continue;
-                }
-                other => {
-                    let message = format!("a change has no `{other}` to filter by");
-                    let problem = Diagnostic::new(Code::UnknownKey, entry.key_span, message);
-                    let known = "branch, category, repository, project, author, property.NAME";
-                    cx.report(problem.help(format!("there is: {known}")));
-                    continue;
-                }
+            if entry.key == "property" {
+                conditions.extend(properties(&entry.value, cx).unwrap_or_default());
+                continue;
+            }
+            let known = Attribute::KEYS.iter().find(|(key, _)| *key == entry.key);
+            let Some((_, attribute)) = known else {
+                let message = format!("a change has no `{}` to filter by", entry.key);
+                let problem = Diagnostic::new(Code::UnknownKey, entry.key_span, message);
+                let keys = Attribute::KEYS.map(|(key, _)| key);
+                cx.report(match nearest(&entry.key, &keys) {
+                    Some(near) => problem.label(format!("did you mean `{near}`?")),
+                    None => problem.help(format!("there is: {}, property.NAME", keys.join(", "))),
+                });
+                continue;
             };
             if let Some(pattern) = pattern(&entry.value, 0, cx) {
-                conditions.push((attribute, pattern));
+                conditions.push((attribute.clone(), pattern));
             }
         }
         Some(Self { conditions })

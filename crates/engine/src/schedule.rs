@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::id::{BuildsetId, ChangeId, RequestName};
 use crate::property::{self, Properties, Source};
 use crate::row::{OnDisconnect, Pending, Request, RequestState};
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Scheduler, Weight};
 use crate::time::Now;
 use crate::volatile::Deadline;
 
@@ -39,6 +39,9 @@ impl Engine {
         for scheduler in settings.schedulers.values() {
             let lane = self.durable.change(id).and_then(|change| scheduler.lane(change));
             let Some(lane) = lane else { continue };
+            if !self.is_wanted_by(scheduler, &lane, id) {
+                continue;
+            }
             match scheduler.stable_timer {
                 None => requests.extend(self.add_buildset(now, scheduler, &[id])),
                 Some(stable) => {
@@ -48,6 +51,20 @@ impl Engine {
             }
         }
         (requests, holding)
+    }
+
+    /// Says whether a scheduler does something about a change that is for it: an unimportant one
+    /// only goes along with an important one that waits already.
+    fn is_wanted_by(&self, scheduler: &Scheduler, lane: &str, id: ChangeId) -> bool {
+        let weight = self.durable.change(id).map(|change| scheduler.importance.weigh(change));
+        match weight {
+            Some(Weight::Important) => true,
+            Some(Weight::Passenger) => {
+                let key = (scheduler.name.clone(), lane.to_owned());
+                self.durable.pending.get(&key).is_some_and(|row| !row.changes.is_empty())
+            }
+            Some(Weight::Nothing) | None => false,
+        }
     }
 
     fn hold_back(

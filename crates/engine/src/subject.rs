@@ -132,6 +132,12 @@ pub(crate) fn attribute(change: &Change, attribute: &Attribute) -> Option<Value>
         Attribute::Category => change.category.clone().map(Value::Str),
         Attribute::Repository => Some(Value::Str(change.repository.clone())),
         Attribute::Project => Some(Value::Str(change.project.clone())),
+        Attribute::Codebase => Some(Value::Str(change.codebase.clone())),
+        Attribute::Revision => change.revision.clone().map(Value::Str),
+        Attribute::Comments => Some(Value::from_bytes(change.comments.clone())),
+        Attribute::Files => {
+            Some(Value::List(change.files.iter().cloned().map(Value::from_bytes).collect()))
+        }
         Attribute::Author => Some(Value::from_bytes(change.author.clone())),
         Attribute::Property(name) => property::of_change(change, name),
     }

@@ -5,6 +5,7 @@
 //! `SchedulerKind`, and a line in `KINDS`.
 
 mod any_branch;
+mod importance;
 mod single_branch;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use config::filter::ChangeFilter;
 use config::{Context, Decode as _, Fields, Kind, Name, Node, Spanned, Value};
 
 pub use any_branch::AnyBranch;
+pub use importance::Importance;
+pub(crate) use importance::Weight;
 pub use single_branch::SingleBranch;
 
 use crate::row::Change;
@@ -25,6 +28,7 @@ pub struct Scheduler {
     pub name: Name,
     pub change_source: Name,
     pub filter: ChangeFilter,
+    pub importance: Importance,
     /// How long no further change may come before it fires; fires at once where absent.
     pub stable_timer: Option<Duration>,
     pub builders: Vec<Name>,
@@ -49,6 +53,7 @@ const LATER: &[&str] =
 pub(crate) struct Shape {
     change_source: Name,
     filter: ChangeFilter,
+    importance: Importance,
     stable_timer: Option<Duration>,
     builders: Vec<Name>,
     properties: BTreeMap<String, Value>,
@@ -59,9 +64,17 @@ impl Scheduler {
     /// Reads the table of a scheduler.
     pub fn decode(name: &Name, node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let shape = config::by_type(node, KINDS, LATER, cx)?;
-        let Shape { change_source, filter, stable_timer, builders, properties, kind } = shape;
         let name = name.clone();
-        Some(Self { name, change_source, filter, stable_timer, builders, properties, kind })
+        Some(Self {
+            name,
+            change_source: shape.change_source,
+            filter: shape.filter,
+            importance: shape.importance,
+            stable_timer: shape.stable_timer,
+            builders: shape.builders,
+            properties: shape.properties,
+            kind: shape.kind,
+        })
     }
 
     /// Returns the lane in which the change waits, or `None` where it is not for this scheduler.
@@ -95,6 +108,7 @@ fn decode_shape(
         Some(entry) => ChangeFilter::decode(&entry.value, cx),
         None => Some(ChangeFilter::default()),
     };
+    let importance = Importance::decode(&mut fields, cx);
     let stable_timer = fields.optional("stable_timer", cx);
     let builders = settings::references(&mut fields, "builders", reference::BUILDER, cx);
     let properties = property::table(&mut fields, "properties", cx);
@@ -103,6 +117,7 @@ fn decode_shape(
     Some(Shape {
         change_source: source?.value,
         filter: filter?,
+        importance: importance?,
         stable_timer: stable_timer?,
         builders: builders?,
         properties: properties?,

@@ -46,6 +46,16 @@ pub(crate) struct Clients {
     pub(crate) cut_off: BTreeSet<RequestId>,
 }
 
+/// The files of a change: of every third only what is not important, of some none at all.
+fn touched(serial: &str) -> Vec<Vec<u8>> {
+    let files: &[&str] = match serial.bytes().last() {
+        Some(b'0' | b'3' | b'6') => &["docs/a.md"],
+        Some(b'9') => &[],
+        _ => &["docs/a.md", "src/a/b.rs"],
+    };
+    files.iter().map(|file| file.as_bytes().to_vec()).collect()
+}
+
 /// What a change says of properties: sometimes that somebody else is behind it.
 fn said(rng: &mut Rng, serial: &str) -> BTreeMap<String, Value> {
     let said = [("level", serial), ("owner", "root")];
@@ -138,6 +148,7 @@ impl Clients {
                 branch: rng.pick(&BRANCHES).map(|branch| (*branch).to_owned()),
                 comments: serial.clone().into_bytes(),
                 properties: said(rng, &serial),
+                files: touched(&serial),
                 ..NewChange::default()
             })
         };
@@ -166,6 +177,7 @@ impl Clients {
                     branch: Some(branch.clone()),
                     revision: Some(revision.clone()),
                     properties: said(rng, revision),
+                    files: touched(revision),
                     ..NewChange::default()
                 };
                 changes.push(PolledChange { change, when_us: 1 });

@@ -153,6 +153,7 @@ impl Database {
             None => {
                 let other = self.names.insert(row.name.clone(), row.id);
                 assert_eq!(other, None, "two requests are called {}", row.name);
+                self.check_importance(&row);
             }
             Some(old) => check_request(old, &row),
         }
@@ -171,6 +172,21 @@ impl Database {
         let is_alive = !matches!(row.state, RequestState::Done { .. });
         note(&mut self.alive.requests, row.id, is_alive);
         self.requests.insert(row.id, row);
+    }
+
+    /// A request of a scheduler that weighs changes begins with an important one; those behind it
+    /// are important as well where nothing else is taken along.
+    fn check_importance(&self, row: &Request) {
+        let is_important = |change: &ChangeId| {
+            let files = &self.changes[change].files;
+            files.is_empty() || files.iter().any(|file| file.starts_with(b"src/"))
+        };
+        let weighed = match row.reason.as_str() {
+            "scheduler any" => &row.changes[..1],
+            "scheduler sent" => &row.changes[..],
+            _ => &[],
+        };
+        assert!(weighed.iter().all(is_important), "{} is of no importance", row.name);
     }
 
     /// A request ends as its build did, or was cancelled before it had one.

@@ -11,7 +11,7 @@ use config::{Condition, Context, Decode as _, Name, Node, NodeKind, Span, Value}
 use engine::BuildResult;
 use engine::result::Flags;
 use engine::row::OnDisconnect;
-use engine::scheduler::{AnyBranch, Scheduler, SchedulerKind, SingleBranch};
+use engine::scheduler::{AnyBranch, Importance, Scheduler, SchedulerKind, SingleBranch};
 use engine::settings::{App, Builder, Settings, WorkerGroup};
 use engine::step::{CommandStep, ExitCodes, Step, StepKind};
 use engine::variable::Pattern;
@@ -181,6 +181,7 @@ fn schedulers() -> BTreeMap<Name, Scheduler> {
         name: named(name),
         change_source: named(source),
         filter: ChangeFilter::default(),
+        importance: Importance::default(),
         stable_timer: stable,
         builders: builders.iter().map(|name| named(name)).collect(),
         properties: BTreeMap::new(),
@@ -189,12 +190,16 @@ fn schedulers() -> BTreeMap<Name, Scheduler> {
     let five_seconds = Some(Duration::from_secs(5));
     let any = SchedulerKind::AnyBranch(AnyBranch {});
     let main = SchedulerKind::SingleBranch(SingleBranch { branch: Some("main".to_owned()) });
+    let important = |only, scheduler: Scheduler| Scheduler {
+        importance: Importance { files: vec!["src/**".to_owned()], only },
+        ..scheduler
+    };
     let with_site =
         |scheduler: Scheduler| Scheduler { properties: property("site", "scheduler"), ..scheduler };
     [
-        scheduler("any", POLLED, &["ci"], five_seconds, any),
+        important(false, scheduler("any", POLLED, &["ci"], five_seconds, any)),
         with_site(scheduler("main", POLLED, &["ci", "docs", "judged"], None, main.clone())),
-        scheduler("sent", SUBMITTED, &["docs", "nothing"], five_seconds, main),
+        important(true, scheduler("sent", SUBMITTED, &["docs", "nothing"], five_seconds, main)),
     ]
     .into_iter()
     .map(|scheduler| (scheduler.name.clone(), scheduler))

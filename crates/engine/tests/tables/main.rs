@@ -9,6 +9,7 @@ mod building;
 mod conditions;
 mod draining;
 mod giving_up;
+mod importance;
 mod launching;
 mod properties;
 mod queueing;

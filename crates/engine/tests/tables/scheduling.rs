@@ -31,6 +31,8 @@ fn a_scheduler_takes_what_its_filter_lets_pass() {
         edit(&mut change);
         change
     };
+    let files: fn(&mut NewChange) =
+        |change| change.files = vec![b"src/a/b.rs".to_vec(), b"doc/x".to_vec()];
     let property = |value: Value| NewChange {
         properties: BTreeMap::from([("level".to_owned(), value)]),
         ..plain()
@@ -63,6 +65,29 @@ fn a_scheduler_takes_what_its_filter_lets_pass() {
             ("property.level = \"3\"", property(Value::Str("3".into())), true),
             ("property.level = \"3\"", property(Value::Int(3)), true),
             ("property.level = \"3\"", plain(), false),
+            ("codebase = \"c\"", with(|change| change.codebase = "c".into()), true),
+            ("codebase = \"c\"", plain(), false),
+            (
+                "revision = { glob = \"ab*\" }",
+                with(|change| change.revision = Some("abc".into())),
+                true,
+            ),
+            ("revision = { glob = \"ab*\" }", plain(), false),
+            ("comments = { not = { regex = \"ci skip\" } }", plain(), true),
+            (
+                "comments = { not = { regex = \"ci skip\" } }",
+                with(|change| change.comments = b"x [ci skip]".to_vec()),
+                false,
+            ),
+            ("files = { glob = \"src/**\" }", plain(), false),
+            ("files = \"\"", plain(), true),
+            ("files = { glob = \"src/**\" }", with(files), true),
+            ("files = [\"a\", { glob = \"doc/*\" }]", with(files), true),
+            ("files = { not = { glob = \"src/**\" } }", with(files), false),
+            ("files = { not = { glob = \"lib/**\" } }", with(files), true),
+            ("property.level = \"\"", plain(), true),
+            ("property.level = { not = \"3\" }", property(Value::Int(3)), false),
+            ("property.level = \"3\"", property(Value::List(vec![Value::Int(3)])), true),
             // All conditions have to hold.
             ("branch = \"main\", project = \"p\"", plain(), false),
             (

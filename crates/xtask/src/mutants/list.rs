@@ -25,6 +25,7 @@ const WORKER: &str = "attempt/src/worker.rs";
 const BUILD: &str = "engine/src/build.rs";
 const DISPATCH: &str = "engine/src/dispatch.rs";
 const DURABLE: &str = "engine/src/durable.rs";
+const IMPORTANCE: &str = "engine/src/scheduler/importance.rs";
 const INTAKE: &str = "engine/src/intake.rs";
 const EXIT_CODES: &str = "engine/src/step/exit_codes.rs";
 const PROPERTY: &str = "engine/src/property/mod.rs";
@@ -248,6 +249,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "let changes = «std::mem::take(&mut pending.changes)»;",
         "pending.changes.clone()",
         "a timer's changes stay and are built again",
+    ),
+    bug(
+        SCHEDULE,
+        "Some(Weight::Nothing) | None => «false»,",
+        "true",
+        "what is of no importance is taken along",
+    ),
+    bug(
+        SCHEDULE,
+        "«self.durable.pending.get(&key).is_some_and(|row| !row.changes.is_empty())»",
+        "true",
+        "an unimportant change starts a timer",
+    ),
+    bug(
+        IMPORTANCE,
+        "if «knows_nothing || change.files.iter().any(is_like)» {",
+        "true",
+        "every change is important",
     ),
     bug(
         INTAKE,
