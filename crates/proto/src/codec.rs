@@ -2,7 +2,7 @@
 //! second buffer.
 
 use bytes::{Buf as _, BytesMut};
-use tokio_util::codec::Decoder;
+use tokio_util::codec::{Decoder, FramedRead};
 
 use crate::{DecodeError, Frame, frame, limits};
 
@@ -14,7 +14,7 @@ pub struct FrameCodec {
 
 impl FrameCodec {
     /// Starts with the small limit of an unknown peer.
-    pub fn before_auth() -> Self {
+    fn before_auth() -> Self {
         Self { limit_bytes: limits::FRAME_BEFORE_AUTH_BYTES }
     }
 
@@ -24,9 +24,27 @@ impl FrameCodec {
     }
 
     /// Raises the limit once the peer has proved who it is.
-    pub fn authenticate(&mut self) {
+    fn authenticate(&mut self) {
         self.limit_bytes = limits::FRAME_BYTES;
     }
+}
+
+/// Room for the bytes of a peer: of one who has not said who it is, and of one who has.
+const STRANGER_BYTES: usize = 512;
+const GUEST_BYTES: usize = 8 * 1024;
+
+/// Reads frames of an unknown peer. There may be many, so each gets little room.
+pub fn of_stranger<R>(read: R) -> FramedRead<R, FrameCodec>
+where
+    R: tokio::io::AsyncRead,
+{
+    FramedRead::with_capacity(read, FrameCodec::before_auth(), STRANGER_BYTES)
+}
+
+/// Raises the limit, and makes room, once the peer has proved who it is.
+pub fn authenticate<R>(frames: &mut FramedRead<R, FrameCodec>) {
+    frames.decoder_mut().authenticate();
+    frames.read_buffer_mut().reserve(GUEST_BYTES);
 }
 
 /// Why a connection's bytes stopped being frames.

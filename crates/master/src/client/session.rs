@@ -12,7 +12,7 @@ use engine::Departure;
 use engine::row::User;
 use failpoint::Act;
 use futures_util::StreamExt as _;
-use proto::codec::{CodecError, FrameCodec};
+use proto::codec::{self, CodecError, FrameCodec};
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
 use proto::message::launch::{Cancel, Follow, GiveUp, Launch, Leave, SendChange};
 use proto::message::question::{
@@ -78,13 +78,13 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     admission: Admission,
 ) -> anyhow::Result<()> {
     let (read, write) = tokio::io::split(socket);
-    let mut frames = FramedRead::new(read, FrameCodec::before_auth());
+    let mut frames = codec::of_stranger(read);
     let mut out = Out { write };
     let handshake = handshake(&mut frames, &mut out, caller, &door, parts);
     // The connection is counted to its end.
     let (guest, _taken) = admission.shake_hands(handshake).await?;
     let Guest { principal, features, seat: _seat } = guest;
-    frames.decoder_mut().authenticate();
+    codec::authenticate(&mut frames);
     let authority = match &door {
         Door::Control => Authority::All,
         Door::Change { .. } => Authority::Own { principal: principal.name.clone() },

@@ -11,7 +11,7 @@ use config::Name;
 use engine::Event;
 use failpoint::Act;
 use futures_util::StreamExt as _;
-use proto::codec::FrameCodec;
+use proto::codec::{self, FrameCodec};
 use proto::message::command::{
     Attach, Attached, Availability, LeftProperties, LogPosition, Report,
 };
@@ -54,10 +54,23 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     socket.set_nodelay(true).context("set TCP_NODELAY")?;
     let (read, mut write) = socket.into_split();
-    let mut frames = FramedRead::new(read, FrameCodec::before_auth());
+    let mut frames = codec::of_stranger(read);
     let handshake = handshake(&mut frames, &mut write, parts);
     let ((worker, stamp), _taken) = admission.shake_hands(handshake).await?;
-    frames.decoder_mut().authenticate();
+    codec::authenticate(&mut frames);
+    // In a box: strangers may be many, and need no room for what comes after.
+    Box::pin(serve(frames, write, worker, stamp, parts, family)).await
+}
+
+/// Serves a worker that has said who it is.
+async fn serve(
+    mut frames: Frames,
+    write: OwnedWriteHalf,
+    worker: Name,
+    stamp: Stamp,
+    parts: &Arc<ListenerParts>,
+    family: &Tasks,
+) -> anyhow::Result<()> {
     let (replies, outgoing) = mpsc::channel(REPLIES);
     let mut session = Session {
         parts: parts.clone(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use failpoint::Act;
 use futures_util::StreamExt as _;
-use proto::codec::{CodecError, FrameCodec};
+use proto::codec::{self, CodecError, FrameCodec};
 use proto::message::hello::{Hello, Refusal, Role, Welcome};
 use proto::{DecodeError, EncodeError, Frame, Message as _, encode, limits};
 use tokio::io::AsyncWriteExt as _;
@@ -73,7 +73,7 @@ pub(super) async fn connect(address: &Address, token: &Token) -> Result<Connecte
 async fn greet(socket: TcpStream, token: &Token) -> Result<Connected, HandshakeError> {
     socket.set_nodelay(true).map_err(HandshakeError::Connect)?;
     let (read, mut socket) = socket.into_split();
-    let mut frames = FramedRead::new(read, FrameCodec::before_auth());
+    let mut frames = codec::of_stranger(read);
     let hello = Hello::new(Role::Worker, Some(token.bytes().into()));
     failpoint::before(Act::Hello);
     socket.write_all(&encode(&hello)?).await.map_err(HandshakeError::Send)?;
@@ -87,7 +87,7 @@ async fn greet(socket: TcpStream, token: &Token) -> Result<Connected, HandshakeE
     if !(lowest..=highest).contains(&welcome.version) {
         return Err(HandshakeError::Version { version: welcome.version });
     }
-    frames.decoder_mut().authenticate();
+    codec::authenticate(&mut frames);
     Ok(Connected { frames, socket, welcome })
 }
 
