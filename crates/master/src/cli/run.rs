@@ -21,6 +21,7 @@ pub(super) fn main(configuration: &Path) -> ExitCode {
     check::report(&reading);
     let Some(configuration) = reading.configuration else { return ExitCode::from(EXIT_CONFIG) };
     log_to_stderr();
+    heap::keep_small();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match runtime {

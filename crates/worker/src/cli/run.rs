@@ -39,6 +39,7 @@ pub(super) fn main(config: &Path) -> ExitCode {
         Err(code) => return code,
     };
     log_to_stderr();
+    heap::keep_small();
     match prepare(settings).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
