@@ -24,6 +24,10 @@ const OLDEST: (&str, [u32; 3]) = ("3.51.3", [3, 51, 3]);
 /// How long to wait for an administrator's `sqlite3` or a backup.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
+/// Pages that the writer keeps, in KiB. It meets the same few: the newest rows and their indexes.
+const WRITER_CACHE_KIB: u32 = 1_024;
+/// The same of each reader, which forgets all of them with the next commit.
+const READER_CACHE_KIB: u32 = 128;
 
 /// An open SQLite database.
 #[derive(Debug)]
@@ -58,9 +62,7 @@ impl Sqlite {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
-            .connect_lazy_with(
-                options.clone().pragma("query_only", "ON").pragma("wal_autocheckpoint", "0"),
-            );
+            .connect_lazy_with(reader_options(path));
         Ok((Self { writer: Writer::new(connection, &meta), readers, options, _lock: lock }, meta))
     }
 
@@ -85,8 +87,21 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("mmap_size", "0")
+        .pragma("cache_size", cache_size(WRITER_CACHE_KIB))
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging()
+}
+
+fn reader_options(path: &Path) -> SqliteConnectOptions {
+    options(path)
+        .pragma("query_only", "ON")
+        .pragma("wal_autocheckpoint", "0")
+        .pragma("cache_size", cache_size(READER_CACHE_KIB))
+}
+
+/// A size in KiB in the words of SQLite, for which a positive number would be one of pages.
+fn cache_size(kib: u32) -> String {
+    format!("-{kib}")
 }
 
 /// Locks the database, makes its file readable by us only, and looks where it lies.
@@ -214,6 +229,7 @@ fn file_system(magic: impl Into<i128>) -> FileSystem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::record::Record;
 
     #[test]
     fn network_file_systems_are_told_by_their_magic_number() {
@@ -250,5 +266,17 @@ mod tests {
         {
             assert_eq!(is_new_enough(version), expected, "{version}");
         }
+    }
+    #[tokio::test]
+    async fn connections_keep_few_pages() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = Start { incarnation: 7, wall_us: 1 };
+        let path = folder.path().join("state.db");
+        let (sqlite, _meta) = Sqlite::open(&path, start, Origin::Own).await.unwrap();
+        let size = |records: Vec<Record>| records[0].int("cache_size").unwrap();
+        let asked = || query!("PRAGMA cache_size");
+        let written = sqlite.writer.lock().await.connection.rows(asked()).await.unwrap();
+        let read = sqlite.readers.acquire().await.unwrap().rows(asked()).await.unwrap();
+        assert_eq!((size(written), size(read)), (-1_024, -128));
     }
 }
