@@ -19,6 +19,7 @@ mod build;
 mod decision;
 mod dispatch;
 mod durable;
+mod ending;
 mod engine;
 mod event;
 mod follow;

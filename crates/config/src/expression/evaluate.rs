@@ -1,9 +1,12 @@
 //! Evaluates checked expressions, within a number of steps.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::ast::{Arithmetic, Comparison, Each, Expr, Operator, Sought};
+use super::ast::{Each, Expr, Operator, Sought};
+use super::calculate::{
+    BYTES, ITEMS, calculate, element, join, negative, of_map, range, size, to_float, to_int,
+};
+use super::cell::{Cell, cost, failed, holds, is_in, shown, weight};
 use super::function::Function;
 use super::version::Version;
 use crate::duration::parse_duration;
@@ -14,18 +17,6 @@ use crate::value::Value;
 /// Most steps of one evaluation. A step is a part of the expression, or 64 bytes or elements that it
 /// makes or looks through.
 const STEPS: usize = 100_000;
-/// Longest list.
-const ITEMS: usize = 10_000;
-/// Longest text, in bytes: what an argument of a command may be.
-const BYTES: usize = 128 * 1024;
-
-/// A value on the way. What is not a value cannot leave an expression.
-#[derive(Debug, Clone, PartialEq)]
-enum Cell {
-    Value(Value),
-    Version(Version),
-}
-
 type Evaluated = Result<Cell, RenderError>;
 
 impl Expr {
@@ -41,10 +32,6 @@ impl Expr {
             Cell::Version(_) => Err(failed("a version is only good for comparing")),
         }
     }
-}
-
-fn failed(why: impl Into<String>) -> RenderError {
-    RenderError::Failed(why.into())
 }
 
 struct Evaluation<'s> {
@@ -86,7 +73,10 @@ impl Evaluation<'_> {
             Expr::Literal(value) => Ok(value.clone()),
             Expr::Field(path) => self.field(path),
             Expr::Variable(name) => {
-                self.variable.clone().ok_or_else(|| RenderError::Missing(name.clone()))
+                let value = self.variable.clone();
+                let value = value.ok_or_else(|| RenderError::Missing(name.clone()))?;
+                self.step(weight(&value))?;
+                Ok(value)
             }
             Expr::Select(inner, field) => {
                 let inner = self.value(inner)?;
@@ -294,254 +284,4 @@ impl Evaluation<'_> {
         self.step(weight(&value))?;
         Ok(value)
     }
-}
-
-fn too_large() -> RenderError {
-    failed("a number becomes too large")
-}
-
-fn shown(value: &Value) -> String {
-    format!("`{:.64}`", value.to_string())
-}
-
-fn cost(cell: &Cell) -> usize {
-    match cell {
-        Cell::Value(value) => weight(value),
-        Cell::Version(_) => 1,
-    }
-}
-
-fn weight(value: &Value) -> usize {
-    match value {
-        Value::Str(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::List(items) => items.iter().map(|item| 1 + weight(item)).sum(),
-        Value::Map(entries) => entries.iter().map(|(key, value)| key.len() + weight(value)).sum(),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Duration(_) => 1,
-    }
-}
-
-fn negative(value: &Value) -> Result<Value, RenderError> {
-    if let Value::Int(number) = value {
-        return number.checked_neg().map(Value::Int).ok_or_else(too_large);
-    }
-    let Value::Float(number) = value else {
-        return Err(failed(format!("there is no negative of {}", shown(value))));
-    };
-    Ok(Value::Float(-number))
-}
-
-fn of_map(inner: Value, field: &str) -> Result<Value, RenderError> {
-    let Value::Map(mut entries) = inner else {
-        return Err(failed(format!("{} has no `{field}`", shown(&inner))));
-    };
-    entries.remove(field).ok_or_else(|| RenderError::Missing(field.to_owned()))
-}
-
-fn element(inner: Value, at: &Value) -> Result<Value, RenderError> {
-    match (inner, at) {
-        (Value::List(mut items), Value::Int(at)) => {
-            let place = usize::try_from(*at).ok().filter(|place| *place < items.len());
-            let missing = || failed(format!("a list of {} has no element {at}", items.len()));
-            Ok(items.swap_remove(place.ok_or_else(missing)?))
-        }
-        (map @ Value::Map(_), Value::Str(key)) => of_map(map, key),
-        (inner, at) => Err(failed(format!("{} has no element {}", shown(&inner), shown(at)))),
-    }
-}
-
-fn equal(left: &Cell, right: &Cell) -> bool {
-    match (left, right) {
-        (Cell::Value(left), Cell::Value(right)) if left == right => true,
-        (left, right) => matches!(compare(left, right), Ok(Some(Ordering::Equal))),
-    }
-}
-
-/// Returns the order of two; none where one of them is not a number, or not there.
-#[expect(clippy::cast_precision_loss, reason = "CEL compares integers and doubles as doubles")]
-fn compare(left: &Cell, right: &Cell) -> Result<Option<Ordering>, RenderError> {
-    let (left, right) = match (left, right) {
-        (Cell::Version(left), Cell::Version(right)) => return Ok(Some(left.cmp(right))),
-        (Cell::Value(left), Cell::Value(right)) => (left, right),
-        _ => return Err(failed("a version is compared with a version")),
-    };
-    Ok(match (left, right) {
-        (Value::Null, _) | (_, Value::Null) => None,
-        (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
-        (Value::Float(left), Value::Float(right)) => left.partial_cmp(right),
-        (Value::Int(left), Value::Float(right)) => (*left as f64).partial_cmp(right),
-        (Value::Float(left), Value::Int(right)) => left.partial_cmp(&(*right as f64)),
-        (Value::Duration(left), Value::Duration(right)) => Some(left.cmp(right)),
-        (Value::Bool(left), Value::Bool(right)) => Some(left.cmp(right)),
-        (Value::Str(_) | Value::Bytes(_), Value::Str(_) | Value::Bytes(_)) => {
-            Some(left.to_bytes().cmp(&right.to_bytes()))
-        }
-        (left, right) => {
-            let (left, right) = (shown(left), shown(right));
-            return Err(failed(format!("{left} and {right} have no order")));
-        }
-    })
-}
-
-fn holds(comparison: Comparison, left: &Cell, right: &Cell) -> Result<bool, RenderError> {
-    let order =
-        |is_so: fn(Ordering) -> bool| compare(left, right).map(|order| order.is_some_and(is_so));
-    match comparison {
-        Comparison::Equal => Ok(equal(left, right)),
-        Comparison::NotEqual => Ok(!equal(left, right)),
-        Comparison::Less => order(Ordering::is_lt),
-        Comparison::LessOrEqual => order(Ordering::is_le),
-        Comparison::Greater => order(Ordering::is_gt),
-        Comparison::GreaterOrEqual => order(Ordering::is_ge),
-    }
-}
-
-fn is_in(left: &Cell, right: &Cell) -> Result<bool, RenderError> {
-    match (left, right) {
-        (_, Cell::Value(Value::List(items))) => {
-            Ok(items.iter().any(|item| equal(left, &Cell::Value(item.clone()))))
-        }
-        (Cell::Value(Value::Str(key)), Cell::Value(Value::Map(entries))) => {
-            Ok(entries.contains_key(key))
-        }
-        (_, Cell::Value(Value::Map(_))) => Ok(false),
-        (_, _) => Err(failed("what stands behind `in` is a list or a map")),
-    }
-}
-
-fn calculate(arithmetic: Arithmetic, left: Value, right: Value) -> Result<Value, RenderError> {
-    match (left, right) {
-        (Value::Int(left), Value::Int(right)) => {
-            let divides = matches!(arithmetic, Arithmetic::Divide | Arithmetic::Remainder);
-            if divides && right == 0 {
-                return Err(failed("a division by zero"));
-            }
-            let made = match arithmetic {
-                Arithmetic::Add => left.checked_add(right),
-                Arithmetic::Subtract => left.checked_sub(right),
-                Arithmetic::Multiply => left.checked_mul(right),
-                Arithmetic::Divide => left.checked_div(right),
-                Arithmetic::Remainder => left.checked_rem(right),
-            };
-            made.map(Value::Int).ok_or_else(too_large)
-        }
-        (Value::Float(left), Value::Float(right)) => {
-            let made = match arithmetic {
-                Arithmetic::Add => left + right,
-                Arithmetic::Subtract => left - right,
-                Arithmetic::Multiply => left * right,
-                Arithmetic::Divide => left / right,
-                Arithmetic::Remainder => return Err(failed("`%` is for integers")),
-            };
-            // Rows are compared with what they were written from, and what is no number equals
-            // nothing.
-            if made.is_finite() { Ok(Value::Float(made)) } else { Err(too_large()) }
-        }
-        (Value::Duration(left), Value::Duration(right)) => {
-            let made = match arithmetic {
-                Arithmetic::Add => left.checked_add(right),
-                Arithmetic::Subtract => left.checked_sub(right),
-                Arithmetic::Multiply | Arithmetic::Divide | Arithmetic::Remainder => None,
-            };
-            made.map(Value::Duration).ok_or_else(|| failed("a duration that there is not"))
-        }
-        (Value::List(mut left), Value::List(right)) if arithmetic == Arithmetic::Add => {
-            left.extend(right);
-            if left.len() > ITEMS {
-                return Err(failed(format!("a list of more than {ITEMS} elements")));
-            }
-            Ok(Value::List(left))
-        }
-        (left @ (Value::Str(_) | Value::Bytes(_)), right @ (Value::Str(_) | Value::Bytes(_)))
-            if arithmetic == Arithmetic::Add =>
-        {
-            let (left, right) = (left.to_bytes(), right.to_bytes());
-            let made = [left.unwrap_or_default(), right.unwrap_or_default()].concat();
-            if made.len() > BYTES {
-                return Err(failed(format!("a text of more than {BYTES} bytes")));
-            }
-            Ok(Value::from_bytes(made))
-        }
-        (left, right) => {
-            let (sign, left, right) =
-                (Operator::Calculate(arithmetic).sign(), shown(&left), shown(&right));
-            Err(failed(format!("`{sign}` does not go with {left} and {right}")))
-        }
-    }
-}
-
-fn join(list: Value, between: &str) -> Result<Value, RenderError> {
-    let Value::List(items) = list else { return Err(failed("`join` is for lists")) };
-    let mut made = Vec::new();
-    for (at, item) in items.iter().enumerate() {
-        if at > 0 {
-            made.extend_from_slice(between.as_bytes());
-        }
-        let bytes = item.to_bytes().ok_or_else(|| failed(format!("{} is no text", shown(item))))?;
-        made.extend(bytes);
-        if made.len() > BYTES {
-            return Err(failed(format!("a text of more than {BYTES} bytes")));
-        }
-    }
-    Ok(Value::from_bytes(made))
-}
-
-fn range(first: &Value, end: &Value) -> Result<Value, RenderError> {
-    let (Value::Int(first), Value::Int(end)) = (first, end) else {
-        return Err(failed("`range` is for integers"));
-    };
-    let length = end.checked_sub(*first).ok_or_else(too_large)?;
-    if usize::try_from(length).unwrap_or(0) > ITEMS {
-        return Err(failed(format!("a list of more than {ITEMS} elements")));
-    }
-    Ok(Value::List((*first..*end).map(Value::Int).collect()))
-}
-
-fn size(value: &Value) -> Result<Value, RenderError> {
-    let size = match value {
-        Value::Str(text) => text.chars().count(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::List(items) => items.len(),
-        Value::Map(entries) => entries.len(),
-        Value::Null => 0,
-        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Duration(_) => {
-            return Err(failed(format!("{} has no size", shown(value))));
-        }
-    };
-    i64::try_from(size).map(Value::Int).map_err(|_large| too_large())
-}
-
-fn to_int(value: &Value) -> Result<Value, RenderError> {
-    let bad = || failed(format!("{} is no integer", shown(value)));
-    match value {
-        Value::Int(number) => Ok(Value::Int(*number)),
-        // As CEL has it, towards zero.
-        Value::Float(number) => {
-            let text = format!("{:.0}", number.trunc());
-            text.parse().map(Value::Int).map_err(|_bad| bad())
-        }
-        Value::Str(text) => text.trim().parse().map(Value::Int).map_err(|_bad| bad()),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Bytes(_)
-        | Value::List(_)
-        | Value::Map(_)
-        | Value::Duration(_) => Err(bad()),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "that is what was asked for")]
-fn to_float(value: &Value) -> Result<Value, RenderError> {
-    let number = match value {
-        Value::Int(number) => Some(*number as f64),
-        Value::Float(number) => Some(*number),
-        Value::Str(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Bytes(_)
-        | Value::List(_)
-        | Value::Map(_)
-        | Value::Duration(_) => None,
-    };
-    number.map(Value::Float).ok_or_else(|| failed(format!("{} is no number", shown(value))))
 }

@@ -5,6 +5,8 @@
 //! its steps, so no expression takes long, whatever the values are.
 
 mod ast;
+mod calculate;
+mod cell;
 mod check;
 #[cfg(test)]
 mod check_tests;

@@ -115,6 +115,8 @@ fn no_expression_takes_long_or_makes_much() {
         "range(0, 10000).map(x, prop.big)",
         "range(0, 10000).filter(x, prop.big.contains('y'))",
         "range(0, 10000).exists(x, prop.big.matches('(x+x+)+y'))",
+        "prop.big.split('').map(x, [x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x])",
+        "range(0, 1000).map(n, prop.big).exists(x, x == x && x == x && x == x)",
         "prop.big.split('')",
         "prop.big + prop.big",
         "[prop.big, prop.big].join('')",

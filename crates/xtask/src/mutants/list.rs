@@ -27,6 +27,7 @@ const DISPATCH: &str = "engine/src/dispatch.rs";
 const DURABLE: &str = "engine/src/durable.rs";
 const IMPORTANCE: &str = "engine/src/scheduler/importance.rs";
 const INTAKE: &str = "engine/src/intake.rs";
+const ENDING: &str = "engine/src/ending.rs";
 const EXIT_CODES: &str = "engine/src/step/exit_codes.rs";
 const PROPERTY: &str = "engine/src/property/mod.rs";
 const RESTORE: &str = "engine/src/restore.rs";
@@ -136,14 +137,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a request that runs still waits",
     ),
     bug(
-        BUILD,
+        ENDING,
         "self.skip_rest(now, build_id, crate::backup::SKIPPED);\n        }\n        \
          «self.advance(now, build_id)»;",
         "{}",
         "a build stands still after a step",
     ),
     bug(
-        BUILD,
+        ENDING,
         "&& «build.plan.steps[step as usize].retry_safe»",
         "true",
         "a lost command is repeated although that is not safe",
@@ -155,7 +156,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a build never ends",
     ),
     bug(
-        BUILD,
+        ENDING,
         "if «was_stopped» {\n            return (StepState::Done",
         "!was_stopped",
         "what was stopped counts as done, and the rest as cancelled",
@@ -214,7 +215,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a change says who called",
     ),
     bug(
-        BUILD,
+        ENDING,
         "|| «!matches!(outcome, Outcome::Exited(_))» {",
         "false",
         "what a command left that was killed is believed",
