@@ -17,6 +17,7 @@ mod full_disk;
 mod git_poll;
 mod giving_up;
 mod hangup;
+mod importance;
 mod installed;
 mod keep_free;
 mod launch;

@@ -187,6 +187,14 @@ mod tests {
         assert!(written(&format!("{{\"a\": \"{}\"}}", "[".repeat(99))).is_ok());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_strange_to_be_refused(text in "[\\[\\]{}\",:a1e.\\\\-]{0,40}|.{0,40}") {
+            drop(written(&text));
+            drop(written(&format!("{{\"a\": {text}}}")));
+        }
+    }
+
     #[test]
     fn a_build_has_no_more_than_it_may() {
         let step = Name::parse("a").unwrap();
