@@ -22,11 +22,17 @@ pub(crate) fn fork() -> io::Result<Forked> {
     // SAFETY: the process is single-threaded (see the crate's invariants), so no lock can be
     // held by a thread that does not exist in the child.
     let pid = unsafe { libc::fork() };
-    match Pid::from_raw(pid) {
-        Some(pid) => Ok(Forked::Parent(pid)),
-        None if pid == 0 => Ok(Forked::Child),
-        None => Err(io::Error::last_os_error()),
+    side_of(pid)
+}
+
+/// Says on which side we are, by what the call returned. No process has a negative number: signals
+/// to such a one go to many.
+fn side_of(returned: libc::pid_t) -> io::Result<Forked> {
+    if returned == 0 {
+        return Ok(Forked::Child);
     }
+    let child = (returned > 0).then(|| Pid::from_raw(returned)).flatten();
+    child.map(Forked::Parent).ok_or_else(io::Error::last_os_error)
 }
 
 /// Forks the process; the child is born in the control group whose directory this is. The caller
@@ -42,11 +48,7 @@ pub(crate) fn fork_into(group: BorrowedFd<'_>) -> io::Result<Forked> {
     let pid = unsafe {
         libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>())
     };
-    match i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        Some(pid) if pid.as_raw_nonzero().get() > 0 => Ok(Forked::Parent(pid)),
-        None if pid == 0 => Ok(Forked::Child),
-        Some(_) | None => Err(io::Error::last_os_error()),
-    }
+    side_of(libc::pid_t::try_from(pid).unwrap_or(-1))
 }
 
 /// Source: `linux/sched.h`; the constant in libc is too narrow on some platforms.
@@ -170,5 +172,17 @@ pub(crate) fn wall_us() -> i64 {
     match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => micros(since),
         Err(earlier) => -micros(earlier.duration()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_made_no_child_is_an_error() {
+        assert!(side_of(-1).is_err());
+        assert!(matches!(side_of(0), Ok(Forked::Child)));
+        assert!(matches!(side_of(7), Ok(Forked::Parent(pid)) if pid.as_raw_nonzero().get() == 7));
     }
 }
