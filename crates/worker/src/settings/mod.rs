@@ -1,6 +1,7 @@
 //! `worker.toml`: read whole, decoded with every problem found in one run.
 
 mod address;
+mod bounds;
 mod disk;
 mod environment;
 #[cfg(any(test, fuzzing))]
