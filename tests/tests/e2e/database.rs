@@ -4,23 +4,8 @@ use std::time::{Duration, Instant};
 
 use e2e::{SmallDisk, SqliteLock, Yard, wait_until};
 
+use super::one::{ONE, ONE_MORE};
 use super::restart::{counting, expected_output, open_gate, wait_for_half_way};
-
-const ONE: &str = r#"
-app.one = { builder = "one" }
-[builder.one]
-workers = ["local"]
-steps = [{ name = "one", command = ["printf", "[%s]", "${args}"] }]
-"#;
-
-/// The same, behind other tables.
-const ONE_MORE: &str = r#"
-[app.one]
-builder = "one"
-[builder.one]
-workers = ["local"]
-steps = [{ name = "one", command = ["printf", "[%s]", "${args}"] }]
-"#;
 
 /// A timer that comes due on whatever disk there is.
 const TIMER: &str = r#"

@@ -23,6 +23,7 @@ mod keep_free;
 mod launch;
 mod limits;
 mod log_range;
+mod one;
 mod postgresql;
 mod properties;
 mod restart;

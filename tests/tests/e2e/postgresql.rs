@@ -5,23 +5,8 @@ use std::time::{Duration, Instant};
 
 use e2e::{Daemon, Postgres, Yard, finish};
 
+use super::one::{ONE, ONE_MORE};
 use super::restart::{counting, expected_output, open_gate, wait_for_half_way};
-
-const ONE: &str = r#"
-app.one = { builder = "one" }
-[builder.one]
-workers = ["local"]
-steps = [{ name = "one", command = ["printf", "[%s]", "${args}"] }]
-"#;
-
-/// The same, behind other tables.
-const ONE_MORE: &str = r#"
-[app.one]
-builder = "one"
-[builder.one]
-workers = ["local"]
-steps = [{ name = "one", command = ["printf", "[%s]", "${args}"] }]
-"#;
 
 /// A yard whose master keeps its state in a new database.
 fn yard_on(test: &str, more: impl FnOnce(&Yard) -> String) -> Option<(Yard, Postgres)> {
