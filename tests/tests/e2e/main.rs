@@ -33,6 +33,7 @@ mod slots;
 mod sockets;
 mod stopping;
 mod submit;
+mod threads;
 mod torn_log;
 mod upgrade;
 mod user_lookup;

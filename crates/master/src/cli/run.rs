@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::{EXIT_CONFIG, EXIT_SOFTWARE, check, complain};
 use crate::daemon::{self, DaemonError};
 use crate::settings;
+use crate::tasks::probe_threads;
 
 pub(super) fn main(configuration: &Path) -> ExitCode {
     let reading = match settings::read(configuration) {
@@ -22,12 +23,12 @@ pub(super) fn main(configuration: &Path) -> ExitCode {
     let Some(configuration) = reading.configuration else { return ExitCode::from(EXIT_CONFIG) };
     log_to_stderr();
     heap::keep_small();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = probe_threads().and_then(|()| builder.worker_threads(2).enable_all().build());
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("start the runtime: {error}"));
+            complain(&format!("start threads (see the limits of tasks of this service): {error}"));
             return ExitCode::FAILURE;
         }
     };

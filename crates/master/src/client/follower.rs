@@ -22,6 +22,7 @@ use super::log_range::find_step;
 use super::session::refusal;
 use crate::core::{Part, Question, Trail, TrailStage};
 use crate::log::LogReader;
+use crate::tasks;
 
 /// One thing to tell the client.
 #[derive(Debug)]
@@ -287,7 +288,7 @@ impl Follower {
             }
             Some(_) | None => {
                 let (shelf, command) = (parts.shelf.clone(), part.command);
-                let opened = tokio::task::spawn_blocking(move || shelf.reader(command)).await;
+                let opened = tasks::blocking(move || shelf.reader(command)).await;
                 Ok(opened.context("open a log")??)
             }
         }

@@ -82,14 +82,19 @@ pub(super) fn seal(live: &LiveLog, target: &Path) -> Result<Sealed, SealError> {
     // The checksum is half of the work, so it has a thread of its own.
     let sha256 = std::thread::scope(|scope| {
         let (hash, pieces) = sync_channel::<Arc<Vec<u8>>>(1);
-        let hasher = scope.spawn(move || digest(&pieces));
+        let hasher = std::thread::Builder::new().spawn_scoped(scope, move || digest(&pieces));
+        // Where no thread can be made, this one does it.
+        let mut here = Sha256::new();
         loop {
             let records = Arc::new(live.read_at(index.bytes, FRAME_BYTES).map_err(read)?);
             if records.is_empty() {
                 break;
             }
-            // It ends only after this side.
-            drop(hash.send(records.clone()));
+            match &hasher {
+                // It ends only after this side.
+                Ok(_) => drop(hash.send(records.clone())),
+                Err(_no_thread) => here.update(&*records),
+            }
             let frame = compressor.compress(&records).map_err(write)?;
             failpoint::around(Act::SealWrite, || file.write_all(&frame)).map_err(write)?;
             index.frames.push(FrameStart { offset: index.bytes, at });
@@ -98,7 +103,10 @@ pub(super) fn seal(live: &LiveLog, target: &Path) -> Result<Sealed, SealError> {
             lines.take(&records);
         }
         drop(hash);
-        Ok(hasher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        Ok(match hasher {
+            Ok(hasher) => hasher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_no_thread) => here.finalize().into(),
+        })
     })?;
     let (out, err) = (lines.out, lines.err);
     index.marks = lines.finish();

@@ -31,7 +31,7 @@ use super::listener::ListenerParts;
 use crate::core::{Question, ToSession, WorkerSession};
 use crate::gate::Admission;
 use crate::log::LiveLog;
-use crate::tasks::Tasks;
+use crate::tasks::{self, Tasks};
 use crate::wire;
 
 /// Orders that may wait for a worker's connection.
@@ -290,7 +290,7 @@ impl Session {
             let offset = shelf.position(id)?;
             Ok(LogPosition { command: wire::command_to_wire(id), offset })
         };
-        let looked = tokio::task::spawn_blocking(move || known.into_iter().map(look).collect());
+        let looked = tasks::blocking(move || known.into_iter().map(look).collect());
         looked.await.context("measure logs")?
     }
 
@@ -354,7 +354,7 @@ impl Session {
             bail!("a log for command {command}, which this worker was not given");
         }
         let shelf = self.parts.shelf.clone();
-        let live = tokio::task::spawn_blocking(move || shelf.live(command)).await;
+        let live = tasks::blocking(move || shelf.live(command)).await;
         let live = live.context("open a log")??;
         let log = live.as_ref().map(Arc::downgrade).unwrap_or_default();
         // A command has one stream; those that were opened before are done.
