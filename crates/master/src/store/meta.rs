@@ -2,10 +2,10 @@
 
 use failpoint::Act;
 
-use super::StoreError;
 use super::query::{Query, query};
 use super::record::{ReadError, Record};
 use super::run::Run;
+use super::{Start, StoreError};
 
 /// The row `meta`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +43,16 @@ pub(super) async fn epoch_raise<C: Run>(
 }
 
 /// Leaves the past of a restored database behind: no id, epoch, batch or revision of it comes
-/// again, whatever was done after the backup was made.
-pub(super) fn reincarnate(incarnation: u64) -> Vec<Query<'static>> {
+/// again, whatever was done after the backup was made. Workers believe no master of an epoch lower
+/// than one they saw, be it of another restore of the same backup: the clock tells these apart.
+pub(super) fn reincarnate(start: Start) -> Vec<Query<'static>> {
     vec![
         query!(
-            "UPDATE meta SET incarnation = $1, epoch = epoch + $2, batch = batch + $2",
-            incarnation.cast_signed(),
-            engine::GAP
+            "UPDATE meta SET incarnation = $1, batch = batch + $2, \
+             epoch = CASE WHEN epoch + $2 < $3 THEN $3 ELSE epoch + $2 END",
+            start.incarnation.cast_signed(),
+            engine::GAP,
+            start.wall_us / 1_000
         ),
         query!(
             "INSERT INTO revision (n, sha256, files, loaded_us) \

@@ -21,6 +21,7 @@ pub mod backup;
 mod codec;
 mod commit;
 mod error;
+mod given_out;
 mod load;
 mod loan;
 pub mod lock;

@@ -14,6 +14,7 @@ use engine::row::RequestState;
 use engine::{Unfinished, Write};
 
 use super::backup::{self, BackupError};
+use super::given_out::GivenOut;
 use super::lock::{Lock, LockError};
 use super::{Origin, Start, StateUrl, Store, StoreError, meta, row, sqlite, swap, verify};
 
@@ -79,7 +80,9 @@ pub async fn restore(
     // What an earlier restore left belongs to another copy.
     swap::remove_beside(&staged).map_err(failed)?;
     backup::copy_file(backup, &staged).map_err(failed)?;
-    let adopted = adopt(&StateUrl::Sqlite(staged.clone()), start, unfinished, logs).await?;
+    let before = GivenOut::of(database).await;
+    let url = StateUrl::Sqlite(staged.clone());
+    let adopted = adopt_beyond(&before, &url, start, unfinished, logs).await?;
     fs::File::open(&staged).and_then(|file| file.sync_all()).map_err(failed)?;
     if swap::beside(&staged, "-wal").exists() {
         let what = "its write-ahead log could not be folded into it";
@@ -101,8 +104,18 @@ pub async fn adopt(
     unfinished: Unfinished,
     logs: &[CommandId],
 ) -> Result<Adopted, StoreError> {
+    adopt_beyond(&GivenOut::default(), url, start, unfinished, logs).await
+}
+
+async fn adopt_beyond(
+    before: &GivenOut,
+    url: &StateUrl,
+    start: Start,
+    unfinished: Unfinished,
+    logs: &[CommandId],
+) -> Result<Adopted, StoreError> {
     let opened = Store::open_of(url, start, Origin::Restored).await?;
-    let outcome = opened.store.reincarnate(start, unfinished, logs).await;
+    let outcome = opened.store.reincarnate(before, start, unfinished, logs).await;
     opened.store.close().await;
     outcome
 }
@@ -110,13 +123,15 @@ pub async fn adopt(
 impl Store {
     async fn reincarnate(
         &self,
+        before: &GivenOut,
         start: Start,
         unfinished: Unfinished,
         logs: &[CommandId],
     ) -> Result<Adopted, StoreError> {
         let writes = engine::after_backup(self.load().await?, unfinished, start.wall_us);
         let mut statements: Vec<_> = writes.iter().map(row::write).collect();
-        statements.extend(meta::reincarnate(start.incarnation));
+        statements.extend(meta::reincarnate(start));
+        statements.extend(before.exceed());
         self.write("leave the past of the backup behind", statements).await?;
         let mut adopted = Adopted {
             incarnation: format!("{:016x}", start.incarnation),

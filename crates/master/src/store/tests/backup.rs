@@ -91,12 +91,42 @@ fn a_restored_database_gives_nothing_out_twice() {
         assert_eq!(restored.taken_us, 9);
         assert!(restored.kept.unwrap().join("state.db").exists());
         let opened = yard.open().await;
+        // It begins beyond the backup, and beyond the database before.
         assert_eq!((opened.identity.incarnation, opened.identity.epoch), (7, 1_000_003));
         assert_eq!(opened.batch, 1_000_001);
         let counters = opened.store.load().await.unwrap().counters;
         let change = counters.iter().find(|counter| counter.name == "change").unwrap();
-        assert_eq!(change.value, 1_000_040);
-        opened.store.commit(&[counter("change", 1_000_041)]).await.unwrap();
+        assert_eq!(change.value, 1_000_041);
+    });
+}
+
+#[test]
+fn a_backup_that_is_restored_again_gives_nothing_out_that_its_first_restore_did() {
+    on_sqlite(async |yard: Yard| {
+        let (store, file) = backed_up(&yard).await;
+        store.close().await;
+        let database = yard.file().unwrap();
+        let restore = async |start| {
+            restore::restore(&file, &database, start, Unfinished::End, &[]).await.unwrap();
+            let opened = yard.open().await;
+            let counters = opened.store.load().await.unwrap().counters;
+            (opened, counters)
+        };
+        let (opened, _) = restore(RESTORED).await;
+        opened.store.commit(&[counter("change", 1_000_050), counter("#new", 3)]).await.unwrap();
+        let first = opened.identity.epoch;
+        opened.store.close().await;
+        let (opened, counters) = restore(Start { wall_us: 5_000_000_000, ..RESTORED }).await;
+        assert!(opened.identity.epoch > first + engine::GAP, "{}", opened.identity.epoch);
+        for (name, least) in [("change", 1_000_050), ("#new", 3)] {
+            let found = counters.iter().find(|counter| counter.name == name).unwrap();
+            assert!(found.value >= least + engine::GAP, "{found:?}");
+        }
+        opened.store.close().await;
+        // What is damaged tells nothing; then the clock has to do.
+        fs::write(&database, "no database").unwrap();
+        let (opened, _) = restore(Start { wall_us: 9_000_000_000_000, ..RESTORED }).await;
+        assert_eq!(opened.identity.epoch, 9_000_000_001);
     });
 }
 
