@@ -7,6 +7,8 @@ use failpoint::Act;
 pub(crate) enum Lure {
     Launches,
     RestartMaster,
+    /// It is killed before: what SQLite had not folded into its database stays.
+    CrashMaster,
     RestartWorker,
     /// A caller dies whose command ends with it.
     LoseCaller,
@@ -18,6 +20,7 @@ impl Lure {
     /// Returns what an act needs.
     pub(crate) fn of(act: Act) -> Self {
         match act {
+            Act::LogRenew => Self::CrashMaster,
             Act::EpochCommit | Act::KeepSync | Act::KeepRename | Act::KeepFolder | Act::Follow => {
                 Self::RestartMaster
             }

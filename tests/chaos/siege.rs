@@ -207,6 +207,10 @@ impl Siege {
         match Lure::of(trap.act) {
             Lure::Launches => {}
             Lure::RestartMaster => self.scene.fleet.dare_master(&has_sprung),
+            Lure::CrashMaster => {
+                self.scene.fleet.kill_master();
+                self.scene.fleet.dare_master(&has_sprung);
+            }
             Lure::RestartWorker => self.scene.fleet.dare_worker(0, &has_sprung),
             Lure::LoseCaller => oldest.into_iter().for_each(|pid| self.scene.callers.kill(pid)),
             Lure::Interrupt => {

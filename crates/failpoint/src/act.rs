@@ -41,6 +41,8 @@ macro_rules! acts {
 
 acts! {
     Master {
+        /// What the last master left in the write-ahead log is on the disk for certain.
+        LogRenew = "master.log.renew",
         /// The commit of a start, which raises the epoch.
         EpochCommit = "master.epoch.commit",
         /// The commit of what the engine decided.

@@ -29,6 +29,7 @@ mod properties;
 mod restart;
 mod results;
 mod rogue_worker;
+mod sick_disk;
 mod slots;
 mod sockets;
 mod stopping;

@@ -18,6 +18,8 @@ pub enum StoreError {
     Held { holder: String },
     #[error("create the directory of the database, {path}")]
     Directory { path: PathBuf, source: io::Error },
+    #[error("write {path} once more, so that the disk has it for certain")]
+    Renew { path: PathBuf, source: io::Error },
     #[error("look at the file system of {path}")]
     FileSystem { path: PathBuf, source: io::Error },
     #[error(
@@ -90,6 +92,7 @@ impl StoreError {
             | Self::Held { .. }
             | Self::Directory { .. }
             | Self::FileSystem { .. }
+            | Self::Renew { .. }
             | Self::Swap { .. }
             | Self::Open { .. }
             | Self::Migrate { .. }

@@ -4,10 +4,12 @@
 //! a second master away, and file systems on which SQLite's locks do not hold are refused.
 
 use std::fs::{DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use failpoint::Act;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
@@ -28,6 +30,7 @@ const READERS: u32 = 4;
 const WRITER_CACHE_KIB: u32 = 1_024;
 /// The same of each reader, which forgets all of them with the next commit.
 const READER_CACHE_KIB: u32 = 128;
+const RENEWED_AT_ONCE_BYTES: usize = 64 * 1024;
 
 /// An open SQLite database.
 #[derive(Debug)]
@@ -48,6 +51,7 @@ impl Sqlite {
         if let Some(kept) = swap::finish(path)? {
             tracing::warn!("finished a restore; the database before is in {}", kept.display());
         }
+        renew_log(path)?;
         let options = options(path);
         let damaged = |source| damaged_or_unopened(path, source);
         let mut connection = options.connect().await.map_err(damaged)?;
@@ -129,6 +133,34 @@ fn prepare(path: &Path) -> Result<Lock, StoreError> {
             Ok(lock)
         }
         FileSystem::Local => Ok(lock),
+    }
+}
+
+/// Writes the write-ahead log over itself, byte for byte, and syncs it.
+///
+/// A sync of it may have failed under the last master, which ended for that. The kernel then takes
+/// pages for clean that the disk does not have: they are read, recovered and built upon, every
+/// later sync succeeds, and a power cut takes them away with all that came after them.
+fn renew_log(database: &Path) -> Result<(), StoreError> {
+    let path = swap::beside(database, "-wal");
+    let renewed = OpenOptions::new().read(true).write(true).open(&path).and_then(|file| {
+        let mut piece = vec![0; RENEWED_AT_ONCE_BYTES];
+        let mut at = 0;
+        loop {
+            match file.read_at(&mut piece, at)? {
+                0 => return failpoint::around(Act::LogRenew, || file.sync_data()),
+                read => {
+                    file.write_all_at(&piece[..read], at)?;
+                    at += read as u64;
+                }
+            }
+        }
+    });
+    match renewed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::Renew { path, source: error })
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
