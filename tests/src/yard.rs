@@ -19,6 +19,8 @@ use crate::raw::Raw;
 use crate::repository::Repository;
 use crate::witness::Witnesses;
 
+/// How long the id of a command is.
+const ID_LETTERS: usize = 32;
 /// The worker of every yard.
 const WORKER: &str = "w1";
 
@@ -236,6 +238,14 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
             }
         }
         shims
+    }
+
+    /// Returns the commands that one of its workers has not forgotten, by the folder of the
+    /// worker's data. What else is in a spool belongs to none.
+    pub fn spooled(&self, data: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(data).join("spool")).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| name.len() == ID_LETTERS).collect()
     }
 
     /// Returns everything that runs in this yard: daemons, supervisors, commands, clients.

@@ -64,10 +64,7 @@ fn result(yard: &Yard, request: &str) -> (String, String) {
 }
 
 fn wait_for_empty_spool(yard: &Yard) {
-    wait_until("an empty spool", || {
-        let entries = fs::read_dir(yard.path("worker/spool")).expect("the yard is ours");
-        (entries.flatten().filter(|entry| entry.path().is_dir()).count() == 0).then_some(())
-    });
+    wait_until("an empty spool", || yard.spooled("worker").is_empty().then_some(()));
 }
 
 fn db(yard: &Yard, arguments: &[&str]) -> e2e::Finished {

@@ -68,13 +68,7 @@ fn a_drained_worker_finishes_its_build_and_leaves_the_rest_to_the_next() {
     assert!(finished.out().ends_with("drained; the worker has stopped\n"), "{}", finished.out());
     assert_eq!(worker.ended().0, 0);
     assert_eq!(yard.log_of("two#1"), b"one\ntwo\n");
-    assert!(
-        fs::read_dir(yard.path("worker/spool"))
-            .expect("it is there")
-            .flatten()
-            .all(|entry| entry.file_name().len() != 32),
-        "everything was handed over"
-    );
+    assert!(yard.spooled("worker").is_empty(), "everything was handed over");
     let _next = yard.start_configured_worker();
     assert_eq!(yard.results("two", 2), ["SUCCESS", "SUCCESS"]);
 }

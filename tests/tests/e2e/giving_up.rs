@@ -1,8 +1,6 @@
 //! A build whose worker may never come back is ended without it, and nothing goes wrong where the
 //! worker comes back after all.
 
-use std::fs;
-
 use e2e::{Yard, wait_until};
 
 /// A yard whose app `waits` says `up`, and `late` once there is a gate, and never ends.
@@ -26,11 +24,7 @@ fn wait_for_log(yard: &Yard, build: &str, word: &str) {
 }
 
 fn assert_spool_is_empty(yard: &Yard) {
-    wait_until("an empty spool", || {
-        let entries = fs::read_dir(yard.path("worker/spool")).expect("the yard is ours");
-        let commands = entries.flatten().filter(|entry| entry.path().is_dir()).count();
-        (commands == 0).then_some(())
-    });
+    wait_until("an empty spool", || yard.spooled("worker").is_empty().then_some(()));
 }
 
 #[test]

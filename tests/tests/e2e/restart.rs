@@ -187,11 +187,7 @@ fn what_was_accepted_waits_for_a_worker_over_restarts() {
 
 /// The worker forgets a command once the master has sealed its log.
 fn assert_spool_is_empty(yard: &Yard) {
-    wait_until("an empty spool", || {
-        let entries = fs::read_dir(yard.path("worker/spool")).expect("the yard is ours");
-        let commands = entries.flatten().filter(|entry| entry.path().is_dir()).count();
-        (commands == 0).then_some(())
-    });
+    wait_until("an empty spool", || yard.spooled("worker").is_empty().then_some(()));
 }
 
 /// Says whether a process still carries the command's id in its environment.
