@@ -10,8 +10,9 @@ use rustix::process::Pid;
 
 use crate::fleet::Fleet;
 
-/// Threads of blocking work end when they were idle for ten seconds.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Threads of blocking work end when they were idle for ten seconds; one is kept, and not always the
+/// same.
+const PATIENCE: Duration = Duration::from_secs(25);
 const GLANCE: Duration = Duration::from_millis(50);
 /// A master opens connections to its database, two descriptors and a thread each, as it is asked
 /// more at a time.
@@ -80,8 +81,8 @@ impl Size {
             let folder = format!("/proc/{}/{folder}", pid.as_raw_nonzero());
             fs::read_dir(folder).into_iter().flatten().flatten()
         };
-        let mut descriptors: Vec<PathBuf> =
-            list("fd").filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+        let descriptors = list("fd").filter_map(|entry| fs::read_link(entry.path()).ok());
+        let mut descriptors: Vec<PathBuf> = descriptors.filter(|file| !is_ahead(file)).collect();
         descriptors.sort();
         Self { name, descriptors, threads: list("task").count() }
     }
@@ -102,6 +103,12 @@ impl Size {
             )
         })
     }
+}
+
+/// Says whether it belongs to a directory that a worker made ahead of a command: it has a few.
+fn is_ahead(file: &Path) -> bool {
+    let mut names = file.iter().map(|name| name.to_string_lossy());
+    names.any(|name| name.starts_with("ready-"))
 }
 
 fn zombies_of(parent: Pid) -> usize {

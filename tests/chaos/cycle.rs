@@ -162,6 +162,12 @@ impl Scene {
                 sleep(ms);
                 self.fleet.disk(disk).into_iter().for_each(Volume::free);
             }
+            Fault::SickDisk { ailment, ms } => {
+                self.fleet.sicken(ailment);
+                self.launch(during)?;
+                sleep(ms);
+                self.fleet.cure(ailment)?;
+            }
             Fault::CutPower { down_ms } => {
                 self.launch(during)?;
                 self.fleet.cut_power(Duration::from_millis(down_ms));

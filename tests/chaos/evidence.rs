@@ -8,11 +8,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use e2e::Yard;
+use e2e::{Database, Row, Yard};
 use proto::record::{self, Channel};
 use sha2::{Digest as _, Sha256};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
 use crate::callers::{Came, Told};
 use crate::job::Job;
@@ -26,6 +24,9 @@ pub(crate) struct Evidence {
     pub(crate) commands: Vec<Command>,
     /// By command.
     pub(crate) witnesses: BTreeMap<String, Witness>,
+    /// Commits that were pushed, and those of which there are changes.
+    pub(crate) pushed: Vec<String>,
+    pub(crate) changes: Vec<String>,
     /// Commands that found a witness of their own.
     pub(crate) twice: Vec<String>,
     /// Disks were full at times: work may have been refused.
@@ -34,6 +35,8 @@ pub(crate) struct Evidence {
     pub(crate) killed: BTreeMap<String, Kill>,
     /// How often the first worker's machine was switched off.
     pub(crate) reboots: usize,
+    /// Calls that failed in the spool of the second worker.
+    pub(crate) failed_in_spool: usize,
     /// Clocks were set: moments cannot be compared.
     pub(crate) had_clocks: bool,
     /// Each may have held one command that it had not forked a supervisor for.
@@ -96,65 +99,53 @@ const REQUESTS: &str = "SELECT r.id, r.label, r.number, r.result, r.exit_code, r
 const COMMANDS: &str = "SELECT c.id, b.request, c.worker, c.outcome, c.ended_us, l.sealed_path, l.sha256, \
      l.out_bytes, l.err_bytes FROM command c LEFT JOIN build b ON b.id = c.build \
      LEFT JOIN log l ON l.command = c.id ORDER BY c.id";
+const CHANGES: &str = "SELECT revision FROM change WHERE source = 'pushed' ORDER BY id";
 const OPEN_ENDS: &str = "SELECT (SELECT count(*) FROM request WHERE ended_us IS NULL) + \
      (SELECT count(*) FROM command WHERE state <> 'sealed') AS open";
 
 /// Returns how many requests and commands the database has that have not come to their end.
-pub(crate) fn open_ends(yard: &Yard) -> i64 {
-    let database = yard.path("master/state.db");
-    let open = with_database(&database, async |connection| {
-        Ok(sqlx::query(OPEN_ENDS).fetch_one(connection).await?.get("open"))
-    });
+pub(crate) fn open_ends(database: &Database) -> i64 {
     // A database that is being opened or written is asked again.
-    open.unwrap_or(i64::MAX)
+    let rows = database.ask(OPEN_ENDS).unwrap_or_default();
+    rows.first().map_or(i64::MAX, |row| row.get("open"))
+}
+
+/// Returns the commits of which there are changes, each as often as there are.
+pub(crate) fn changes(database: &Database) -> Vec<String> {
+    let rows = database.ask(CHANGES).unwrap_or_default();
+    rows.iter().map(|row| row.get("revision")).collect()
 }
 
 /// Reads the database, with every log, and the witnesses.
-pub(crate) fn read(yard: &Yard) -> anyhow::Result<Evidence> {
+pub(crate) fn read(yard: &Yard, database: &Database) -> anyhow::Result<Evidence> {
     let logs = yard.path("master/logs");
-    let (requests, rows) = with_database(&yard.path("master/state.db"), async |connection| {
-        let requests = sqlx::query(REQUESTS).fetch_all(&mut *connection).await?;
-        let requests: Vec<Request> = requests.iter().map(request).collect();
-        Ok((requests, sqlx::query(COMMANDS).fetch_all(connection).await?))
-    })
-    .context("read the database")?;
+    let ask = |question| database.ask(question).context("read the database");
+    let requests: Vec<Request> = ask(REQUESTS)?.iter().map(request).collect();
+    let rows = ask(COMMANDS)?;
     let job_of = |id: i64| {
         requests.iter().find(|request| request.id == id).and_then(|request| request.job.as_ref())
     };
     let commands = rows.iter().map(|row| command(row, &logs, job_of)).collect();
     let (witnesses, twice) = witnesses(&yard.path("witnesses"))?;
-    Ok(Evidence { requests, commands, witnesses, twice, ..Evidence::default() })
+    let changes = changes(database);
+    Ok(Evidence { requests, changes, commands, witnesses, twice, ..Evidence::default() })
 }
 
-fn with_database<T>(
-    path: &Path,
-    ask: impl AsyncFnOnce(&mut SqliteConnection) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().context("make a runtime")?.block_on(async {
-        let options = SqliteConnectOptions::new().filename(path).pragma("query_only", "ON");
-        let mut connection = options.connect().await.context("open the database")?;
-        let answer = ask(&mut connection).await;
-        connection.close().await.context("close the database")?;
-        answer
-    })
-}
-
-fn request(row: &SqliteRow) -> Request {
+fn request(row: &Row) -> Request {
     let (label, number): (String, i64) = (row.get("label"), row.get("number"));
     let launch: Option<Vec<u8>> = row.get("launch");
     Request {
         id: row.get("id"),
         name: format!("{label}#{number}"),
         job: launch.and_then(|blob| Job::find(&blob)),
-        is_attended: row.get::<String, _>("on_disconnect") == "cancel",
+        is_attended: row.get::<String>("on_disconnect") == "cancel",
         result: row.get("result"),
         exit_code: row.get("exit_code"),
     }
 }
 
-fn command<'a>(row: &SqliteRow, logs: &Path, job_of: impl Fn(i64) -> Option<&'a Job>) -> Command {
-    let request = row.get::<Option<i64>, _>("request").unwrap_or(-1);
+fn command<'a>(row: &Row, logs: &Path, job_of: impl Fn(i64) -> Option<&'a Job>) -> Command {
+    let request = row.get::<Option<i64>>("request").unwrap_or(-1);
     let (out, err) = job_of(request).map(|job| (job.out(), job.err())).unwrap_or_default();
     Command {
         id: row.get("id"),
@@ -166,7 +157,7 @@ fn command<'a>(row: &SqliteRow, logs: &Path, job_of: impl Fn(i64) -> Option<&'a 
     }
 }
 
-fn log(row: &SqliteRow, logs: &Path, out: &[u8], err: &[u8]) -> Log {
+fn log(row: &Row, logs: &Path, out: &[u8], err: &[u8]) -> Log {
     let sealed: Option<String> = row.get("sealed_path");
     let read = match &sealed {
         None => Ok(Streams::default()),
@@ -179,7 +170,7 @@ fn log(row: &SqliteRow, logs: &Path, out: &[u8], err: &[u8]) -> Log {
     });
     flaws.extend(streams.flaw);
     if sealed.is_some() {
-        if row.get::<Vec<u8>, _>("sha256") != streams.sha256 {
+        if row.get::<Vec<u8>>("sha256") != streams.sha256 {
             flaws.push("the checksum in the database is another one".to_owned());
         }
         let noted: [i64; 2] = [row.get("out_bytes"), row.get("err_bytes")];

@@ -1,6 +1,7 @@
 //! What is broken, drawn from the seed.
 
 use clap::ValueEnum;
+use e2e::{Ailment, Deed, Part};
 
 use crate::dice::Dice;
 use crate::host::Loss;
@@ -83,6 +84,11 @@ pub(crate) enum Fault {
         disk: Disk,
         ms: u64,
     },
+    /// Calls fail on the disk of the master or of the second worker: once, or all for a while.
+    SickDisk {
+        ailment: Ailment,
+        ms: u64,
+    },
     /// The machine of the master loses what was not synced.
     CutPower {
         down_ms: u64,
@@ -154,16 +160,25 @@ impl Fault {
             },
             Family::Net => Self::draw_net(worker, dice),
             Family::Disk => match kind {
-                0..=2 => Self::FullDisk { disk: Disk::Master, ms },
-                3 | 4 => Self::FullDisk { disk: Disk::Worker, ms },
-                5 | 6 => Self::Reboot { down_ms },
-                _ => Self::CutPower { down_ms },
+                0 | 1 => Self::FullDisk { disk: Disk::Master, ms },
+                2 => Self::FullDisk { disk: Disk::Worker, ms },
+                3 | 4 => Self::Reboot { down_ms },
+                5 | 6 => Self::CutPower { down_ms },
+                _ => Self::SickDisk { ailment: Self::draw_ailment(dice), ms },
             },
             Family::Clock => {
                 let whose = if dice.one_in(2) { Whose::Master } else { Whose::Worker };
                 Self::SetClock { whose, seconds: *dice.pick(OFFSETS) }
             }
         }
+    }
+
+    fn draw_ailment(dice: &mut Dice) -> Ailment {
+        let part = *dice.pick(&[Part::Database, Part::Logs, Part::Spool]);
+        let deed =
+            *dice.pick(&[Deed::Read, Deed::Write, Deed::Write, Deed::Sync, Deed::Sync, Deed::Name]);
+        let times = if dice.one_in(2) { 1 } else { u32::MAX };
+        Ailment { part, deed, times }
     }
 
     fn draw_net(worker: u64, dice: &mut Dice) -> Self {

@@ -1,26 +1,30 @@
 //! The master and the workers of a run, as processes that are killed and started again.
 
+mod disks;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use e2e::{Build, Daemon, Volume, Yard, finish, free_address, remove_group, wait_until};
+use e2e::{
+    Build, Daemon, Database, Postgres, Repository, SickDisk, Volume, Yard, finish, free_address,
+    wait_until,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::baseline::groups;
+use self::disks::own_disks;
 use crate::clock::Clock;
+use crate::evidence;
 use crate::fault::{Disk, Whose};
-use crate::freeze::frozen;
+use crate::files::{configuration, polling, worker_configuration};
 use crate::host::{HERE, Host, Loss};
 use crate::machine::Machine;
 use crate::proxy::{Proxy, Side};
 
 const WORKERS: usize = 3;
-/// Places of each worker: fewer than there is work, so that requests queue.
-const PLACES: u32 = 3;
 
 /// For a worker to notice a silent master, and to come back.
 const TO_NOTICE: Duration = Duration::from_millis(proto::limits::SILENCE_MS + 6_000);
@@ -29,10 +33,19 @@ const TO_NOTICE: Duration = Duration::from_millis(proto::limits::SILENCE_MS + 6_
 #[derive(Debug)]
 pub(crate) struct Fleet {
     pub(crate) yard: Yard,
+    /// Where the master keeps its state.
+    pub(crate) database: Database,
+    /// Where the master looks for new commits, if it does.
+    pub(crate) repository: Option<Repository>,
     master: Option<Daemon>,
     stations: Vec<Station>,
     /// Of the master and of the first worker, where they have one.
     disks: Vec<Volume>,
+    /// Of the master, above its disk, and of the second worker, where calls can fail.
+    sick: Vec<SickDisk>,
+    /// Calls that failed, and those of them that were in the spool.
+    pub(crate) failed_calls: usize,
+    pub(crate) failed_in_spool: usize,
     /// The first worker's, where it has a disk to lose.
     machine: Option<Machine>,
     /// The third worker's, where networks can be broken.
@@ -95,26 +108,55 @@ pub(crate) enum Clocks {
     Own,
 }
 
+/// Which database the master has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum State {
+    Sqlite,
+    Postgres,
+}
+
+/// Whether the master looks for commits in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushes {
+    No,
+    Polled,
+}
+
 /// What can be broken besides processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Grounds {
     pub(crate) build: Build,
+    pub(crate) state: State,
+    pub(crate) pushes: Pushes,
     pub(crate) wiring: Wiring,
     pub(crate) disks: Disks,
     pub(crate) clocks: Clocks,
 }
 
-/// The worker whose machine is switched off, the one whose clock is set, the one with a network.
+/// The worker whose machine is switched off, the one whose clock is set, the one on whose disk calls
+/// fail, the one with a network.
 const ON_MACHINE: usize = 0;
 const BY_CLOCK: usize = 1;
+const ON_SICK_DISK: usize = 1;
 const ON_HOST: usize = 2;
 
 impl Fleet {
     /// Makes a yard, and starts everything in it.
     pub(crate) fn start(grounds: Grounds, seed: u64) -> anyhow::Result<Self> {
         let yard = Yard::of(grounds.build, "");
-        let (disks, machine) = match grounds.disks {
-            Disks::Shared => (Vec::new(), None),
+        let database = match grounds.state {
+            State::Sqlite => Database::Sqlite(yard.path("master/state.db")),
+            State::Postgres => {
+                let server = Postgres::new("chaos on PostgreSQL").context("find PostgreSQL")?;
+                Database::Postgres(server.url())
+            }
+        };
+        let repository = match grounds.pushes {
+            Pushes::No => None,
+            Pushes::Polled => Some(yard.repository("pushed")).inspect(push),
+        };
+        let (disks, sick, machine) = match grounds.disks {
+            Disks::Shared => (Vec::new(), Vec::new(), None),
             Disks::Own => own_disks(&yard)?,
         };
         let host = match grounds.wiring {
@@ -138,7 +180,9 @@ impl Fleet {
             None => (address.clone(), address.clone()),
             Some(_) => (format!("0.0.0.0:{port}"), format!("{HERE}:{port}")),
         };
-        yard.write("master.toml", &configuration(&yard, &listen, &names)?);
+        let mut text = configuration(&yard, &database, &listen, &names)?;
+        text.extend(repository.as_ref().map(polling));
+        yard.write("master.toml", &text);
         let mut stations = Vec::new();
         for (index, name) in names.into_iter().enumerate() {
             let is_proxied = match grounds.wiring {
@@ -156,9 +200,14 @@ impl Fleet {
         let times = Times::default();
         let mut fleet = Self {
             yard,
+            database,
+            repository,
             master: None,
             stations,
             disks,
+            sick,
+            failed_calls: 0,
+            failed_in_spool: 0,
             machine,
             host,
             clocks,
@@ -239,6 +288,18 @@ impl Fleet {
             (has_sprung() || daemon.has_said("attached") || daemon.has_exited()).then_some(())
         });
         self.stations[index].daemon = Some(daemon);
+    }
+
+    /// Pushes a commit, where the master looks for some.
+    pub(crate) fn push(&self) {
+        self.repository.iter().for_each(push);
+    }
+
+    /// Returns every commit that was pushed.
+    pub(crate) fn pushed(&self) -> Vec<String> {
+        let list = |repository: &Repository| repository.git(["rev-list", "HEAD"]);
+        let list = self.repository.as_ref().map(list).unwrap_or_default();
+        list.lines().map(str::to_owned).collect()
     }
 
     /// Says whether daemons have clocks of their own.
@@ -384,53 +445,13 @@ impl Fleet {
 
     /// Returns how many commands are in the spools.
     pub(crate) fn spooled(&self) -> usize {
-        let count = |station: &Station| {
-            let spool = self.yard.path(&station.name).join("spool");
-            let entries = fs::read_dir(spool).into_iter().flatten().flatten();
-            entries.filter(|entry| entry.path().is_dir()).count()
-        };
+        let count = |station: &Station| self.yard.spooled(&station.name).len();
         self.stations.iter().map(count).sum()
     }
 
     /// Returns a disk, where it can be had.
     pub(crate) fn disk(&self, disk: Disk) -> Option<&Volume> {
         self.disks.get(disk as usize)
-    }
-
-    /// Cuts the power of the master's disk and brings it back; the master does not survive that.
-    pub(crate) fn cut_power(&mut self, down: Duration) {
-        let Some(disk) = self.disks.first() else { return };
-        frozen(|| self.master_pid().into_iter().collect(), || disk.cut_power());
-        // It may go on for a moment, and must not tell anybody what it did not keep.
-        std::thread::sleep(down);
-        self.kill_master();
-        if let Some(disk) = self.disks.first() {
-            disk.restore_power();
-        }
-    }
-
-    /// Lets the first worker's machine fail to use its disk for a while, cuts its power, and
-    /// switches it on again. Returns the commands it had.
-    pub(crate) fn reboot(&mut self, failing: Duration) -> anyhow::Result<Vec<String>> {
-        let (Some(machine), Some(disk)) =
-            (&mut self.machine, self.disks.get(Disk::Worker as usize))
-        else {
-            return Ok(Vec::new());
-        };
-        let name = &self.stations[ON_MACHINE].name;
-        let commands = self.yard.shims_of(name).into_iter().map(|(_, command)| command).collect();
-        frozen(|| machine.processes(), || disk.cut_power());
-        std::thread::sleep(failing);
-        machine.switch_off();
-        forget_groups(&self.yard, &self.stations);
-        disk.restore_power();
-        machine.switch_on()?;
-        self.reboots += 1;
-        if let Some(daemon) = self.stations[ON_MACHINE].daemon.take() {
-            let name = self.stations[ON_MACHINE].name.clone();
-            self.bury(daemon, &name);
-        }
-        Ok(commands)
     }
 
     /// Takes note of daemons that ended by themselves.
@@ -479,12 +500,15 @@ impl Fleet {
         self.stop_master();
     }
 
-    /// Waits until nothing waits, runs, or is about to be sealed; `false` where that takes too
-    /// long.
+    /// Waits until nothing waits, runs, or is about to be sealed, and the last commit was found;
+    /// `false` where that takes too long.
     pub(crate) fn settle(&self, patience: Duration) -> bool {
         let begun = Instant::now();
+        let pushed = self.pushed().len();
         wait_until("an end of all work", || {
-            let is_idle = self.spooled() == 0 && crate::evidence::open_ends(&self.yard) == 0;
+            let is_idle = self.spooled() == 0
+                && evidence::open_ends(&self.database) == 0
+                && evidence::changes(&self.database).len() >= pushed;
             (is_idle || begun.elapsed() > patience).then_some(is_idle)
         })
     }
@@ -515,31 +539,8 @@ impl Drop for Fleet {
             let _is_gone = kill_process(pid, Signal::KILL).is_err();
         }
         self.machine = None;
+        self.sick.clear();
         self.disks.clear();
-    }
-}
-
-fn own_disks(yard: &Yard) -> anyhow::Result<(Vec<Volume>, Option<Machine>)> {
-    let disk = |place: &str, mebibytes| {
-        Volume::new(&yard.path(place), mebibytes).map_err(anyhow::Error::msg)
-    };
-    let disks = vec![disk("master", 1_024)?, disk("w1", 128)?];
-    let machine = Machine::new(&yard.path("w1.boot"), &yard.path("master"))?;
-    Ok((disks, Some(machine)))
-}
-
-/// Takes away the control groups of a machine that is off, as its kernel would have. A command
-/// without a directory at another worker was one of that machine.
-fn forget_groups(yard: &Yard, stations: &[Station]) {
-    let others = stations.iter().enumerate().filter(|(index, _)| *index != ON_MACHINE);
-    let spools: Vec<PathBuf> =
-        others.map(|(_, station)| yard.path(&station.name).join("spool")).collect();
-    for group in groups(yard) {
-        let name = group.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let id = name.trim_start_matches("yardmaster-");
-        if !spools.iter().any(|spool| spool.join(id).exists()) {
-            remove_group(&group);
-        }
     }
 }
 
@@ -552,37 +553,9 @@ fn last_words(daemon: &mut Daemon) -> String {
     daemon.log().lines().last().unwrap_or_default().to_owned()
 }
 
-fn configuration(yard: &Yard, address: &str, names: &[String]) -> anyhow::Result<String> {
-    let program = std::env::current_exe().context("find this program's own file")?;
-    let command = format!(
-        "command = [\"{}\", \"command\", \"{}\", \"${{args}}\"]",
-        program.display(),
-        yard.path("witnesses").display()
-    );
-    // A yard makes the folder when it is asked for its witnesses.
-    drop(yard.witnesses());
-    Ok(format!(
-        r#"version = 1
-master = {{ name = "chaos", data = "master", control = "control.sock" }}
-worker_port = {{ listen = "{address}", token_file = "tokens", insecure = true }}
-worker.local = {{ names = {names:?}, max_builds = {PLACES} }}
-change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], insecure_userns = true }}
-app.attended = {{ builder = "once" }}
-app.kept = {{ builder = "once", on_disconnect = "keep" }}
-app.repeated = {{ builder = "again", on_disconnect = "keep" }}
-[builder.once]
-workers = ["local"]
-steps = [{{ name = "job", {command} }}]
-[builder.again]
-workers = ["local"]
-steps = [{{ name = "job", {command}, retry_safe = true }}]
-"#
-    ))
-}
-
-fn worker_configuration(name: &str, master: &str) -> String {
-    format!(
-        "insecure = true\nmasters = [\"{master}\"]\nname = \"{name}\"\ntoken = {{ file = \"{name}.token\" }}\n\
-         data = \"{name}\"\nmax_builds = {PLACES}\n"
-    )
+/// Pushes a new commit.
+fn push(repository: &Repository) {
+    // What counts is that it is a new one.
+    repository.git(["commit", "--quiet", "--allow-empty", "--message", "pushed"]);
+    repository.push();
 }

@@ -14,6 +14,10 @@ pub(crate) enum Lure {
     LoseCaller,
     /// Such a caller is asked to leave.
     Interrupt,
+    /// A commit is pushed.
+    Push,
+    /// None of these: it is not on the way of a command. See `care`.
+    Care,
 }
 
 impl Lure {
@@ -24,11 +28,35 @@ impl Lure {
             Act::EpochCommit | Act::KeepSync | Act::KeepRename | Act::KeepFolder | Act::Follow => {
                 Self::RestartMaster
             }
-            Act::Welcome | Act::Attached | Act::Hello | Act::Attach | Act::Control => {
-                Self::RestartWorker
-            }
-            Act::Stop | Act::StopRequest => Self::LoseCaller,
+            Act::Welcome
+            | Act::AttachTaken
+            | Act::Attached
+            | Act::Call
+            | Act::Hello
+            | Act::TakeWelcome
+            | Act::Attach
+            | Act::TakeAttached
+            | Act::Control => Self::RestartWorker,
+            Act::Stop | Act::TakeStop | Act::StopRequest => Self::LoseCaller,
             Act::Cancel => Self::Interrupt,
+            Act::GitFetch | Act::GitPolled => Self::Push,
+            Act::MigrationScript
+            | Act::MigrationCommit
+            | Act::BackupCopy
+            | Act::BackupTable
+            | Act::BackupSeal
+            | Act::BackupSync
+            | Act::BackupLink
+            | Act::BackupFolder
+            | Act::RestoreCopy
+            | Act::RestoreSync
+            | Act::SwapDecide
+            | Act::SwapDecideFolder
+            | Act::SwapKeep
+            | Act::SwapKeepFolder
+            | Act::SwapPlace
+            | Act::SwapPlaceFolder
+            | Act::LogAside => Self::Care,
             Act::BatchCommit
             | Act::NoteCommit
             | Act::Answer
@@ -37,6 +65,7 @@ impl Lure {
             | Act::SealOrder
             | Act::WorkerWrite
             | Act::Reported
+            | Act::LogOpen
             | Act::LogAppend
             | Act::LogCredit
             | Act::SealWrite
@@ -52,14 +81,21 @@ impl Lure {
             | Act::SpecWrite
             | Act::SpecRename
             | Act::HandOver
+            | Act::TakeStart
+            | Act::TakeFinalAck
+            | Act::TakeCredit
             | Act::Report
             | Act::StreamOpen
             | Act::StreamData
             | Act::MasterWrite
             | Act::CommandEnd
             | Act::Forget
+            | Act::Recycle
             | Act::ForkSupervisor
             | Act::Intent
+            | Act::GroupMake
+            | Act::GroupRemove
+            | Act::TreeEnd
             | Act::ForkCommand
             | Act::StartedWrite
             | Act::StartedRename
@@ -72,6 +108,7 @@ impl Lure {
             | Act::ExitRename
             | Act::ExitFolder
             | Act::TellExited
+            | Act::Connect
             | Act::Launch
             | Act::TakeAccepted
             | Act::Print

@@ -13,24 +13,26 @@ use rustix::process::{Pid, Signal, kill_process};
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Draws a new id at each reading.
 const UUID: &str = "/proc/sys/kernel/random/uuid";
-/// Shows the machine its own boot id, takes a disk of another machine away, and stays.
-const BOOT: &str = "mount --bind \"$0\" \"$1\" && umount --lazy \"$2\" && echo up && read forever";
+/// Shows the machine its own boot id, takes the disks of other machines away, and stays.
+const BOOT: &str = "mount --bind \"$0\" \"$1\" && shift && umount --lazy \"$@\" && echo up && \
+    read forever";
 
 /// A mount namespace, held by a process that is the first to die.
 #[derive(Debug)]
 pub(crate) struct Machine {
     /// Its boot id is in this file.
     boot_id: PathBuf,
-    /// Where another machine has its disk.
-    foreign: PathBuf,
+    /// Where other machines have their disks.
+    foreign: Vec<PathBuf>,
     init: Child,
 }
 
 impl Machine {
-    /// Switches a machine on. `boot_id` is a file of its own, `foreign` a mount it does not have.
-    pub(crate) fn new(boot_id: &Path, foreign: &Path) -> anyhow::Result<Self> {
-        let init = boot(boot_id, foreign)?;
-        Ok(Self { boot_id: boot_id.to_owned(), foreign: foreign.to_owned(), init })
+    /// Switches a machine on. `boot_id` is a file of its own, `foreign` are mounts it does not
+    /// have.
+    pub(crate) fn new(boot_id: &Path, foreign: Vec<PathBuf>) -> anyhow::Result<Self> {
+        let init = boot(boot_id, &foreign)?;
+        Ok(Self { boot_id: boot_id.to_owned(), foreign, init })
     }
 
     /// Returns the words before a command that runs on this machine.
@@ -74,12 +76,12 @@ impl Drop for Machine {
     }
 }
 
-fn boot(boot_id: &Path, foreign: &Path) -> anyhow::Result<Child> {
+fn boot(boot_id: &Path, foreign: &[PathBuf]) -> anyhow::Result<Child> {
     let drawn = fs::read(UUID).context("draw a boot id")?;
     fs::write(boot_id, drawn).context("write a boot id")?;
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c", BOOT]);
-    command.arg(boot_id).arg(BOOT_ID).arg(foreign);
+    command.arg(boot_id).arg(BOOT_ID).args(foreign);
     let init = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut init = init.context("switch a machine on")?;
     let out = init.stdout.take().context("hear of a machine")?;

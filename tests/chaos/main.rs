@@ -3,12 +3,14 @@
 
 mod baseline;
 mod callers;
+mod care;
 mod clock;
 mod command;
 mod cycle;
 mod dice;
 mod evidence;
 mod fault;
+mod files;
 mod fleet;
 mod freeze;
 mod host;
@@ -31,6 +33,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::fault::Family;
+use crate::fleet::State;
 use crate::job::Job;
 use crate::sabotage::Sabotage;
 use crate::trap::Action;
@@ -54,6 +57,12 @@ struct Arguments {
     /// Only failpoints whose names begin so.
     #[arg(long, value_delimiter = ',', requires = "failpoints")]
     places: Vec<String>,
+    /// How often each failpoint is a trap, beginning with the first visit.
+    #[arg(long, default_value_t = 2, requires = "failpoints")]
+    kills: u64,
+    /// On which databases; with PostgreSQL only the failpoints of the master.
+    #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres", requires = "failpoints")]
+    on: Vec<State>,
     /// What a process does in a failpoint.
     #[arg(long, default_value = "kill", requires = "failpoints")]
     action: Action,

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use e2e::Build;
+use e2e::{Build, SickDisk};
 use serde_json::json;
 
 use crate::baseline::Baseline;
 use crate::cycle::{Cycle, Scene};
 use crate::evidence::{self, Evidence};
 use crate::fault::{Disk, Family};
-use crate::fleet::{Clocks, Disks, Fleet, Grounds, Wiring};
+use crate::fleet::{Clocks, Disks, Fleet, Grounds, Pushes, State, Wiring};
 use crate::verdict::{self, Finding, Kind};
 use crate::{Arguments, clock, host, power, sabotage, say, say_summary};
 
@@ -38,6 +38,8 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let has = |family| families.contains(&family);
     let grounds = Grounds {
         build: Build::Plain,
+        state: State::Sqlite,
+        pushes: Pushes::No,
         wiring,
         disks: if has(Family::Disk) { Disks::Own } else { Disks::Shared },
         clocks: if has(Family::Clock) { Clocks::Own } else { Clocks::Shared },
@@ -63,7 +65,8 @@ pub(crate) fn conclude(
     let left = baseline.left_in(&scene.fleet);
     scene.fleet.end();
     if let Some(what) = arguments.sabotage {
-        sabotage::spoil(&scene.fleet.yard, what).context("spoil what the run left")?;
+        sabotage::spoil(&scene.fleet.yard, &scene.fleet.database, what)
+            .context("spoil what the run left")?;
     }
     let mut evidence = gather(scene)?;
     evidence.had_clocks = scene.fleet.has_clocks();
@@ -104,6 +107,11 @@ fn possible(families: &[Family]) -> anyhow::Result<Vec<Family>> {
         note_skip(&format!("SKIPPED: chaos on disks: {reason}"))?;
         families.retain(|family| *family != Family::Disk);
     }
+    if families.contains(&Family::Disk)
+        && let Some(reason) = SickDisk::cannot()
+    {
+        note_skip(&format!("SKIPPED: chaos by failed calls: {reason}"))?;
+    }
     if families.contains(&Family::Clock)
         && let Some(reason) = clock::cannot()
     {
@@ -139,11 +147,13 @@ fn play(scene: &mut Scene, arguments: &Arguments, families: &[Family]) -> anyhow
 }
 
 fn gather(scene: &mut Scene) -> anyhow::Result<Evidence> {
-    let mut evidence = evidence::read(&scene.fleet.yard)?;
+    let mut evidence = evidence::read(&scene.fleet.yard, &scene.fleet.database)?;
+    evidence.pushed = scene.fleet.pushed();
     evidence.told = std::mem::take(&mut scene.callers.told);
     evidence.had_full_disks = scene.fleet.disk(Disk::Master).is_some();
     evidence.killed = std::mem::take(&mut scene.killed);
     evidence.reboots = scene.fleet.reboots;
+    evidence.failed_in_spool = scene.fleet.failed_in_spool;
     evidence.spawners_killed = scene.spawners_killed;
     for entry in fs::read_dir(scene.fleet.write_logs()?).context("list the daemons' logs")? {
         let path = entry?.path();
@@ -211,6 +221,7 @@ fn report(
         "slowest_release_ms": ms(slowest_release(evidence)),
         "shims_killed": evidence.killed.len(),
         "reboots": evidence.reboots,
+        "failed_calls": scene.fleet.failed_calls,
         "seed": arguments.seed,
         "seconds": took.as_secs(),
     });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use e2e::{Yard, execute};
+use e2e::{Database, Yard};
 use proto::record;
 
 use crate::evidence::frames_end;
@@ -29,11 +29,10 @@ const MISTAKE: &str = "UPDATE request SET exit_code = exit_code + 1 \
      WHERE id = (SELECT max(id) FROM request WHERE result = 'FAILURE')";
 
 /// Spoils a yard whose master has ended.
-pub(crate) fn spoil(yard: &Yard, what: Sabotage) -> anyhow::Result<()> {
-    let database = yard.path("master/state.db");
+pub(crate) fn spoil(yard: &Yard, database: &Database, what: Sabotage) -> anyhow::Result<()> {
     match what {
-        Sabotage::Lost => execute(&database, FORGET),
-        Sabotage::Wrong => execute(&database, MISTAKE),
+        Sabotage::Lost => drop(database.ask(FORGET)?),
+        Sabotage::Wrong => drop(database.ask(MISTAKE)?),
         Sabotage::Twice => {
             let witness = largest(yard.path("witnesses"))?;
             fs::write(witness.with_extension("twice"), "").context("write a second witness")?;

@@ -1,4 +1,5 @@
-//! `chaos --failpoints`: every failpoint is a trap twice, for who comes first and for a later one.
+//! `chaos --failpoints`: every failpoint is a trap twice, for who comes first and for a later one;
+//! those of the master on both databases.
 //!
 //! A few yards share the traps. In each one trap is laid at a time; launches go on, and
 //! what brings processes there is done until somebody is caught. Then everything is started again
@@ -20,15 +21,17 @@ use crate::baseline::Baseline;
 use crate::cycle::{Scene, wall_us};
 use crate::dice::Dice;
 use crate::evidence::Kill;
-use crate::fleet::{Clocks, Disks, Fleet, Grounds, Wiring};
+use crate::fleet::{Clocks, Disks, Fleet, Grounds, Pushes, State, Wiring};
 use crate::job::{App, Launch, Mode};
 use crate::lure::Lure;
 use crate::trap::{Action, Caught, Trap};
 use crate::verdict::{Finding, Kind};
-use crate::{Arguments, run, say, say_summary};
+use crate::{Arguments, care, run, say, say_summary};
 
 /// Yards that are besieged at once: most of the time is spent waiting.
-const YARDS: u64 = 4;
+const YARDS: u64 = 3;
+/// More of them: each kill there is one of the master, and workers come back with growing pauses.
+const YARDS_ON_POSTGRES: u64 = 4;
 /// The latest visit that the second trap of a place is for.
 const LATEST: u64 = 5;
 /// For somebody to be caught.
@@ -53,16 +56,35 @@ struct Outcome {
 /// Lays every trap there is, then compares everything that is left.
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
-    let traps = Traps { all: draw(arguments)?, next: AtomicUsize::new(0) };
-    let yards: Vec<_> = std::thread::scope(|scope| {
-        let start = |number| {
-            let traps = &traps;
-            scope.spawn(move || besiege(arguments, number, traps))
-        };
-        let running: Vec<_> = (0..YARDS.min(traps.all.len() as u64)).map(start).collect();
-        running.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+    let fronts = fronts(arguments);
+    let states: Vec<State> = fronts.iter().map(|front| front.state).collect();
+    let has_care = arguments.action == Action::Kill
+        && Act::ALL
+            .iter()
+            .any(|act| Lure::of(*act) == Lure::Care && is_wanted(arguments, act.name()));
+    ensure!(
+        has_care || fronts.iter().any(|front| !front.all.is_empty()),
+        "no failpoint has such a name"
+    );
+    let (yards, care) = std::thread::scope(|scope| {
+        let mut running = Vec::new();
+        let care = has_care.then(|| scope.spawn(|| care::run(&states)));
+        for (front, traps) in fronts.iter().enumerate() {
+            for number in 0..traps.yards.min(traps.all.len() as u64) {
+                let number = ((front as u64) << 8) | number;
+                running.push(scope.spawn(move || besiege(arguments, number, traps)));
+            }
+        }
+        let yards = running.into_iter().map(std::thread::ScopedJoinHandle::join);
+        (yards.collect::<Vec<_>>(), care.map(std::thread::ScopedJoinHandle::join))
     });
     let mut all = Outcome::default();
+    if let Some(care) = care {
+        let care = care.map_err(|_panic| anyhow!("the harness failed, see above"))??;
+        care.findings.iter().for_each(|finding| say(&finding.to_string()));
+        all.caught += care.caught;
+        all.findings.extend(care.findings);
+    }
     for yard in yards {
         let yard = yard.map_err(|_panic| anyhow!("the harness failed, see above"))??;
         all.caught += yard.caught;
@@ -74,8 +96,11 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if all.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// All traps, of which each yard takes the next when it is done with one.
+/// The traps for one kind of database, of which each yard takes the next when it is done with
+/// one.
 struct Traps {
+    state: State,
+    yards: u64,
     all: Vec<Trap>,
     next: AtomicUsize,
 }
@@ -86,30 +111,50 @@ impl Traps {
     }
 }
 
+/// Returns what is laid on which database. Only the master knows which one it has.
+fn fronts(arguments: &Arguments) -> Vec<Traps> {
+    let traps = draw(arguments);
+    // What SQLite leaves behind when it crashes is its own.
+    let of_master = traps.iter().filter(|trap| {
+        trap.act.process() == Process::Master && Lure::of(trap.act) != Lure::CrashMaster
+    });
+    let of_master: Vec<Trap> = of_master.copied().collect();
+    let front = |state, yards, all| Traps { state, yards, all, next: AtomicUsize::new(0) };
+    let mut fronts = vec![front(State::Sqlite, YARDS, traps)];
+    if private_postgres::socket_dir("failpoints").is_some() {
+        fronts.push(front(State::Postgres, YARDS_ON_POSTGRES, of_master));
+    }
+    fronts.retain(|front| arguments.on.contains(&front.state));
+    fronts
+}
+
+fn is_wanted(arguments: &Arguments, place: &str) -> bool {
+    let mut parts = arguments.places.iter();
+    arguments.places.is_empty() || parts.any(|part| place.starts_with(part.as_str()))
+}
+
 /// Returns the traps, in an order that the seed says.
-fn draw(arguments: &Arguments) -> anyhow::Result<Vec<Trap>> {
+fn draw(arguments: &Arguments) -> Vec<Trap> {
     let mut dice = Dice::new(arguments.seed, 0);
     let mut traps = Vec::new();
-    for act in Act::ALL {
+    for act in Act::ALL.iter().filter(|act| Lure::of(**act) != Lure::Care) {
         for side in [Side::Before, Side::After] {
-            for due in [1, dice.between(2, LATEST)] {
+            for nth in 0..arguments.kills {
+                let due = if nth == 0 { 1 } else { dice.between(2, LATEST) };
                 traps.push(Trap { act: *act, side, action: arguments.action, due });
             }
         }
     }
-    let is_wanted = |trap: &Trap| {
-        arguments.places.is_empty()
-            || arguments.places.iter().any(|part| trap.place().starts_with(part.as_str()))
-    };
-    traps.retain(is_wanted);
-    ensure!(!traps.is_empty(), "no failpoint has such a name");
+    traps.retain(|trap| is_wanted(arguments, &trap.place()));
     traps.sort_by_cached_key(|_| dice.roll());
-    Ok(traps)
+    traps
 }
 
 fn besiege(arguments: &Arguments, number: u64, traps: &Traps) -> anyhow::Result<Outcome> {
     let grounds = Grounds {
         build: Build::Armed,
+        state: traps.state,
+        pushes: Pushes::Polled,
         wiring: Wiring::Direct,
         disks: Disks::Shared,
         clocks: Clocks::Shared,
@@ -126,7 +171,7 @@ fn besiege(arguments: &Arguments, number: u64, traps: &Traps) -> anyhow::Result<
         lured: Instant::now(),
     };
     while let Some(trap) = traps.take() {
-        siege.play(trap).with_context(|| format!("at {trap}"))?;
+        siege.play(trap).with_context(|| format!("at {trap} on {:?}", traps.state))?;
     }
     let (evidence, findings) = run::conclude(&mut siege.scene, &baseline, arguments)?;
     let mut outcome = siege.outcome;
@@ -213,6 +258,9 @@ impl Siege {
             }
             Lure::RestartWorker => self.scene.fleet.dare_worker(0, &has_sprung),
             Lure::LoseCaller => oldest.into_iter().for_each(|pid| self.scene.callers.kill(pid)),
+            Lure::Push => self.scene.fleet.push(),
+            // Its traps are never laid here.
+            Lure::Care => {}
             Lure::Interrupt => {
                 oldest.into_iter().for_each(|pid| self.scene.callers.interrupt(pid));
             }
@@ -241,6 +289,8 @@ impl Siege {
             }
             // That it was killed is its exit code.
             Process::Client => {}
+            // Nobody calls it here.
+            Process::Db => {}
         }
     }
 
@@ -264,6 +314,7 @@ fn report(arguments: &Arguments, all: &Outcome, took: Duration) {
     }
     let summary = json!({
         "failpoints": Act::ALL.len() * 2,
+        "on": arguments.on.iter().map(|state| format!("{state:?}")).collect::<Vec<_>>(),
         "caught": all.caught,
         "unreached": count(Kind::Unreached),
         "builds": all.builds,

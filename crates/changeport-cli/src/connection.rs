@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use failpoint::Act;
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
 use proto::{DecodeError, EncodeError, Frame, FrameReader, Message, encode, limits};
 use rustix::event::{PollFd, PollFlags};
@@ -67,7 +68,8 @@ impl Connection {
         let mut bytes =
             encode(&Hello::new(Role::Client, address.token.clone())).map_err(Trouble::TooLarge)?;
         bytes.extend(encode(first).map_err(Trouble::TooLarge)?);
-        let socket = Socket::connect(&address.master, patience).map_err(Trouble::Unreachable)?;
+        let connect = || Socket::connect(&address.master, patience);
+        let socket = failpoint::around(Act::Connect, connect).map_err(Trouble::Unreachable)?;
         let reader = FrameReader::authenticated();
         let (buffer, now) = (vec![0; 32 * 1024], Instant::now());
         let mut connection =

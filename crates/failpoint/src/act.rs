@@ -8,6 +8,8 @@ pub enum Process {
     Spawner,
     Shim,
     Client,
+    /// `master db`, by hand.
+    Db,
 }
 
 macro_rules! acts {
@@ -47,6 +49,9 @@ acts! {
         EpochCommit = "master.epoch.commit",
         /// The commit of what the engine decided.
         BatchCommit = "master.batch.commit",
+        /// The statements of one step of the schema, inside its transaction.
+        MigrationScript = "master.migration.script",
+        MigrationCommit = "master.migration.commit",
         /// The commit of rows that belong to no batch: sealed logs.
         NoteCommit = "master.note.commit",
         /// The answer to a submission is known to whoever waits for it.
@@ -58,10 +63,14 @@ acts! {
         /// Orders and answers go to a worker.
         WorkerWrite = "master.worker.write",
         Welcome = "master.welcome",
+        /// A worker that attaches goes to the engine.
+        AttachTaken = "master.attach",
         /// The positions of the logs are told.
         Attached = "master.attached",
         /// A report goes to the engine.
         Reported = "master.reported",
+        /// The file of a log is found, or will be made.
+        LogOpen = "master.log.open",
         LogAppend = "master.log.append",
         /// The acknowledgement of log bytes.
         LogCredit = "master.log.credit",
@@ -79,6 +88,10 @@ acts! {
         Accepted = "master.accepted",
         /// A client is told the end.
         Ended = "master.ended",
+        /// New commits come into the mirror of a repository.
+        GitFetch = "master.git.fetch",
+        /// They go to the engine, with the heads they are up to.
+        GitPolled = "master.git.polled",
     }
     Worker {
         /// Small files that are kept: the epoch, the ids of the spool and the boot.
@@ -90,8 +103,18 @@ acts! {
         SpecRename = "worker.spec.rename",
         /// A command goes to a spawner.
         HandOver = "worker.hand_over",
+        Call = "worker.connect",
         Hello = "worker.hello",
+        TakeWelcome = "worker.take_welcome",
         Attach = "worker.attach",
+        /// The positions of the logs are taken in.
+        TakeAttached = "worker.take_attached",
+        /// Orders go to the loop that owns the commands.
+        TakeStart = "worker.take_start",
+        TakeStop = "worker.take_stop",
+        TakeFinalAck = "worker.take_final_ack",
+        /// The acknowledgement of log bytes.
+        TakeCredit = "worker.take_credit",
         Report = "worker.report",
         StreamOpen = "worker.stream.open",
         StreamData = "worker.stream.data",
@@ -103,6 +126,8 @@ acts! {
         StopRequest = "worker.stop_request",
         /// The directory of a command goes.
         Forget = "worker.forget",
+        /// It passes to the next command.
+        Recycle = "worker.recycle",
     }
     Spawner {
         ForkSupervisor = "spawner.fork",
@@ -110,6 +135,7 @@ acts! {
     Shim {
         Intent = "shim.intent",
         Control = "shim.control",
+        GroupMake = "shim.group.make",
         ForkCommand = "shim.fork",
         StartedWrite = "shim.started.write",
         StartedRename = "shim.started.rename",
@@ -117,13 +143,18 @@ acts! {
         Gate = "shim.gate",
         OutputWrite = "shim.output.write",
         TellOutput = "shim.tell_output",
+        /// What the command left behind is ended.
+        TreeEnd = "shim.tree.end",
         OutputSync = "shim.output.sync",
         ExitSync = "shim.exit.sync",
         ExitRename = "shim.exit.rename",
         ExitFolder = "shim.exit.folder",
         TellExited = "shim.tell_exited",
+        GroupRemove = "shim.group.remove",
     }
     Client {
+        /// A connection to the master is made.
+        Connect = "client.connect",
         Launch = "client.launch",
         /// Follows again after a lost connection.
         Follow = "client.follow",
@@ -132,6 +163,29 @@ acts! {
         Print = "client.print",
         TakeEnded = "client.ended",
         StatusRename = "client.status.rename",
+    }
+    Db {
+        BackupCopy = "db.backup.copy",
+        /// The table that makes a copy a backup.
+        BackupTable = "db.backup.table",
+        BackupSeal = "db.backup.seal",
+        BackupSync = "db.backup.sync",
+        BackupLink = "db.backup.link",
+        BackupFolder = "db.backup.folder",
+        /// The copy of a backup lies beside the database.
+        RestoreCopy = "db.restore.copy",
+        /// The adopted copy is on disk.
+        RestoreSync = "db.restore.sync",
+        /// From here on the restored database is the one that counts.
+        SwapDecide = "db.swap.decide",
+        SwapDecideFolder = "db.swap.decide_folder",
+        /// A file of the database before is put aside.
+        SwapKeep = "db.swap.keep",
+        SwapKeepFolder = "db.swap.keep_folder",
+        SwapPlace = "db.swap.place",
+        SwapPlaceFolder = "db.swap.place_folder",
+        /// A log that the restored database does not know is put aside.
+        LogAside = "db.log.aside",
     }
 }
 

@@ -107,7 +107,7 @@ impl Drop for Ahead {
 /// Takes a directory from its command. Its supervisor may still hold the old lock; by name it
 /// makes nothing any more.
 fn recycle(path: &Path, name: &Path) -> io::Result<Directory> {
-    fs::rename(path, name)?;
+    failpoint::around(failpoint::Act::Recycle, || fs::rename(path, name))?;
     let empty = || -> io::Result<()> {
         for entry in fs::read_dir(name)? {
             fs::remove_file(entry?.path())?;

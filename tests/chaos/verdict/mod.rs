@@ -46,6 +46,8 @@ const SUPERVISOR_LOST: &str = "lost(supervisor)";
 const REBOOTED: &str = "lost(reboot)";
 /// The worker whose machine is switched off.
 const ON_MACHINE: &str = "w1";
+/// The worker on whose disk calls fail.
+const ON_SICK_DISK: &str = "w2";
 /// Exit code of a launcher whose command may have run, and nobody knows how it ended.
 const UNKNOWN_OUTCOME: i64 = 74;
 /// A launcher whose request the master could not store.
@@ -60,6 +62,7 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<Finding> {
     judge.callers();
     judge.requests();
     judge.witnesses();
+    judge.commits();
     for panic in &evidence.panics {
         judge.find(Kind::Wrong, panic.clone());
     }
@@ -220,7 +223,10 @@ impl<'a> Judge<'a> {
             }
         } else if outcome == SUPERVISOR_LOST {
             // A supervisor that cannot write how its command ended is of no use.
-            if !self.evidence.killed.contains_key(id) && !self.was_rebooted(command) {
+            let is_known = self.evidence.killed.contains_key(id)
+                || self.was_rebooted(command)
+                || self.had_a_sick_disk(command);
+            if !is_known {
                 self.find(
                     Kind::Lost,
                     format!("command {id} of {name} is {outcome}, nobody killed it"),
@@ -249,6 +255,11 @@ impl<'a> Judge<'a> {
         self.evidence.reboots > 0 && command.worker == ON_MACHINE
     }
 
+    /// Says whether calls ever failed in the spool it was in.
+    fn had_a_sick_disk(&self, command: &Command) -> bool {
+        self.evidence.failed_in_spool > 0 && command.worker == ON_SICK_DISK
+    }
+
     fn log(&mut self, name: &str, command: &Command, is_whole: bool) {
         let place = format!("the log of command {} of {name}", command.id);
         for flaw in &command.log.flaws {
@@ -257,6 +268,17 @@ impl<'a> Judge<'a> {
         for (channel, came) in [("stdout", command.log.out), ("stderr", command.log.err)] {
             if came == Came::Other || (is_whole && came != Came::Whole) {
                 self.find(Kind::Gap, format!("{place}: {channel} is {came:?}"));
+            }
+        }
+    }
+
+    /// Every commit: there is one change of it.
+    fn commits(&mut self) {
+        for commit in &self.evidence.pushed {
+            match self.evidence.changes.iter().filter(|change| *change == commit).count() {
+                0 => self.find(Kind::Lost, format!("commit {commit} was never found")),
+                1 => {}
+                count => self.find(Kind::Twice, format!("commit {commit} was found {count} times")),
             }
         }
     }

@@ -112,6 +112,27 @@ fn only_a_machine_that_was_switched_off_loses_commands_by_that() {
 }
 
 #[test]
+fn only_a_disk_that_failed_loses_supervisors_by_that() {
+    let mut evidence = lost(App::Kept);
+    evidence.killed.clear();
+    evidence.failed_in_spool = 1;
+    assert_eq!(kinds(&evidence), [Kind::Lost]);
+    evidence.commands[0].worker = "w2".to_owned();
+    assert_eq!(kinds(&evidence), []);
+}
+
+#[test]
+fn a_commit_is_found_once() {
+    let found = |changes: &[&str]| {
+        let changes = changes.iter().map(|&change| change.to_owned()).collect();
+        doctored(|e| (e.pushed, e.changes) = (vec!["c".to_owned()], changes))
+    };
+    assert_eq!(found(&["c"]), []);
+    assert_eq!(found(&[]), [Kind::Lost]);
+    assert_eq!(found(&["c", "c"]), [Kind::Twice]);
+}
+
+#[test]
 fn a_second_run_is_seen() {
     assert_eq!(doctored(|e| e.twice.push(COMMAND.to_owned())), [Kind::Twice]);
     assert_eq!(

@@ -208,7 +208,8 @@ impl Shelf {
         fs::create_dir_all(&aside).map_err(failed(&aside))?;
         for path in [self.live_path(command), self.sealed_path(command)] {
             let Some(name) = path.file_name().filter(|_| path.exists()) else { continue };
-            fs::rename(&path, aside.join(name)).map_err(failed(&path))?;
+            let rename = || fs::rename(&path, aside.join(name));
+            failpoint::around(Act::LogAside, rename).map_err(failed(&path))?;
         }
         Ok(aside)
     }

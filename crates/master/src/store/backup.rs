@@ -10,6 +10,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use failpoint::Act;
 use memchr::memmem;
 use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
@@ -98,11 +99,13 @@ impl Beside {
             }
             BackupError::Write { path, source }
         };
-        File::open(&self.path).and_then(|file| file.sync_all()).map_err(failed)?;
+        let sync = || File::open(&self.path).and_then(|file| file.sync_all());
+        failpoint::around(Act::BackupSync, sync).map_err(failed)?;
         // Unlike a rename it replaces nothing.
-        fs::hard_link(&self.path, target).map_err(failed)?;
+        let link = || fs::hard_link(&self.path, target);
+        failpoint::around(Act::BackupLink, link).map_err(failed)?;
         drop(self);
-        sync_folder(target).map_err(failed)
+        failpoint::around(Act::BackupFolder, || sync_folder(target)).map_err(failed)
     }
 }
 
@@ -128,11 +131,13 @@ async fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
         .read_only(true)
         .disable_statement_logging();
     let mut connection = options.connect().await.map_err(failed)?;
+    failpoint::before(Act::BackupCopy);
     let copied = sqlx::query("VACUUM INTO $1")
         .bind(to.to_str())
         .execute(&mut connection)
         .await
         .map_err(failed);
+    failpoint::after(Act::BackupCopy);
     connection.close().await.map_err(failed)?;
     copied.map(drop)
 }
@@ -147,7 +152,7 @@ async fn seal(path: &Path, taken_us: i64) -> Result<(), BackupError> {
     let sealed = || {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let (at, digest) = digest(&file, &word)?.ok_or(io::ErrorKind::NotFound)?;
-        file.write_all_at(&digest, at)
+        failpoint::around(Act::BackupSeal, || file.write_all_at(&digest, at))
     };
     sealed().map_err(|source| BackupError::Write { path: path.to_owned(), source })
 }
@@ -158,7 +163,9 @@ async fn add_table(path: &Path, word: &[u8], taken_us: i64) -> sqlx::Result<()> 
         .journal_mode(SqliteJournalMode::Delete)
         .disable_statement_logging();
     let mut connection = options.connect().await?;
+    failpoint::before(Act::BackupTable);
     connection.script(TABLE).await?;
+    failpoint::after(Act::BackupTable);
     let zeros = [0; DIGEST_BYTES];
     let row = query!(
         "INSERT INTO backup (one, taken_us, word, sha256) VALUES (1, $1, $2, $3)",

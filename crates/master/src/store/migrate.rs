@@ -3,6 +3,8 @@
 //! Each file is one transaction that also notes its number, so a start that is killed anywhere
 //! goes on where it stopped. Files are only ever added.
 
+use failpoint::Act;
+
 use super::query::query;
 use super::run::Run;
 use super::{StoreError, patience};
@@ -91,7 +93,9 @@ async fn apply<C: Run>(
     wall_us: i64,
 ) -> sqlx::Result<()> {
     connection.script(C::BEGIN).await?;
+    failpoint::before(Act::MigrationScript);
     connection.script_within(patience::MIGRATION, migration.script).await?;
+    failpoint::after(Act::MigrationScript);
     let note = query!(
         "INSERT INTO migration (n, name, applied_us) VALUES ($1, $2, $3)",
         migration.n,
@@ -99,5 +103,8 @@ async fn apply<C: Run>(
         wall_us
     );
     connection.run(note).await?;
-    connection.script("COMMIT").await.map(drop)
+    failpoint::before(Act::MigrationCommit);
+    connection.script("COMMIT").await?;
+    failpoint::after(Act::MigrationCommit);
+    Ok(())
 }

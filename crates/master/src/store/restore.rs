@@ -12,6 +12,7 @@ use attempt::CommandId;
 use attempt::master::State;
 use engine::row::RequestState;
 use engine::{Unfinished, Write};
+use failpoint::Act;
 
 use super::backup::{self, BackupError};
 use super::given_out::GivenOut;
@@ -79,11 +80,12 @@ pub async fn restore(
     let failed = |source| RestoreError::Copy { path: staged.clone(), source };
     // What an earlier restore left belongs to another copy.
     swap::remove_beside(&staged).map_err(failed)?;
-    backup::copy_file(backup, &staged).map_err(failed)?;
+    failpoint::around(Act::RestoreCopy, || backup::copy_file(backup, &staged)).map_err(failed)?;
     let before = GivenOut::of(database).await;
     let url = StateUrl::Sqlite(staged.clone());
     let adopted = adopt_beyond(&before, &url, start, unfinished, logs).await?;
-    fs::File::open(&staged).and_then(|file| file.sync_all()).map_err(failed)?;
+    let sync = || fs::File::open(&staged).and_then(|file| file.sync_all());
+    failpoint::around(Act::RestoreSync, sync).map_err(failed)?;
     if swap::beside(&staged, "-wal").exists() {
         let what = "its write-ahead log could not be folded into it";
         return Err(failed(io::Error::other(what)));

@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use failpoint::Act;
+
 use super::StoreError;
 use super::backup::sync_folder;
 
@@ -37,7 +39,9 @@ pub(super) fn remove_beside(database: &Path) -> io::Result<()> {
 /// the old one is.
 pub(super) fn begin(staged: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError> {
     let restoring = beside(database, ".restoring");
-    let decided = fs::rename(staged, &restoring).and_then(|()| sync_folder(database));
+    let decide = || fs::rename(staged, &restoring);
+    let decided = failpoint::around(Act::SwapDecide, decide)
+        .and_then(|()| failpoint::around(Act::SwapDecideFolder, || sync_folder(database)));
     decided.map_err(|source| StoreError::Swap { path: database.to_owned(), source })?;
     finish(database)
 }
@@ -64,8 +68,8 @@ fn replace(restoring: &Path, database: &Path, kept: &Path) -> io::Result<Option<
     for path in &old {
         keep(path, kept)?;
     }
-    fs::rename(restoring, database)?;
-    sync_folder(database)?;
+    failpoint::around(Act::SwapPlace, || fs::rename(restoring, database))?;
+    failpoint::around(Act::SwapPlaceFolder, || sync_folder(database))?;
     Ok(kept.exists().then(|| kept.to_owned()))
 }
 
@@ -75,7 +79,7 @@ fn keep(path: &Path, kept: &Path) -> io::Result<()> {
         fs::create_dir(kept)?;
     }
     let target = kept.join(name);
-    fs::rename(path, &target)?;
-    sync_folder(&target)?;
-    sync_folder(path)
+    failpoint::around(Act::SwapKeep, || fs::rename(path, &target))?;
+    failpoint::around(Act::SwapKeepFolder, || sync_folder(&target))?;
+    failpoint::around(Act::SwapKeepFolder, || sync_folder(path))
 }

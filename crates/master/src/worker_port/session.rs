@@ -241,7 +241,9 @@ impl Session {
             commands,
             readiness: wire::readiness_from_wire(attach.readiness),
         };
+        failpoint::before(Act::AttachTaken);
         self.parts.core.attach(event, session).await?;
+        failpoint::after(Act::AttachTaken);
         let facts = attach.facts;
         info!(
             worker.name = %self.worker, version = ?facts.version, host = ?facts.hostname,
@@ -354,7 +356,8 @@ impl Session {
             bail!("a log for command {command}, which this worker was not given");
         }
         let shelf = self.parts.shelf.clone();
-        let live = tasks::blocking(move || shelf.live(command)).await;
+        let find = move || failpoint::around(Act::LogOpen, || shelf.live(command));
+        let live = tasks::blocking(find).await;
         let live = live.context("open a log")??;
         let log = live.as_ref().map(Arc::downgrade).unwrap_or_default();
         // A command has one stream; those that were opened before are done.

@@ -91,7 +91,7 @@ fn supervise(directory: &OwnedFd, events: OwnedFd, spawner: Option<Process>) -> 
     let concluded = ending::conclude(&exit, &mut peers);
     // After the end is known: nobody has to wait for it.
     if let Some(group) = group {
-        group.remove();
+        failpoint::around(Act::GroupRemove, || group.remove());
     }
     concluded
 }
@@ -99,7 +99,7 @@ fn supervise(directory: &OwnedFd, events: OwnedFd, spawner: Option<Process>) -> 
 /// Makes the command's control group. A command goes on without one; its log says so.
 fn make_group<'a>(spec: &'a Spec, log: &mut Log) -> io::Result<Option<Group<'a>>> {
     let Some(order) = &spec.group else { return Ok(None) };
-    match Group::make(order) {
+    match failpoint::around(Act::GroupMake, || Group::make(order)) {
         Ok(group) => Ok(Some(group)),
         Err(error) => {
             log.system(&format!("runs without a control group and its limits: {error}"))?;

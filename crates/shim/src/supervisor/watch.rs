@@ -314,7 +314,8 @@ impl Watch<'_> {
 
     /// Ends the tree, however long it takes: what is still there is told, and holds its place.
     fn end_tree(&mut self) -> io::Result<tree::Ended> {
-        let mut ended = tree::end(self.pid, self.group, tree::AT_ONCE);
+        let end = || tree::end(self.pid, self.group, tree::AT_ONCE);
+        let mut ended = failpoint::around(failpoint::Act::TreeEnd, end);
         let mut left = ended.survivors.clone();
         if !left.is_empty() {
             let text = format!(

@@ -63,10 +63,11 @@ pub(super) struct Connected {
 /// Connects and shakes hands.
 pub(super) async fn connect(address: &Address, token: &Token) -> Result<Connected, HandshakeError> {
     let deadline = Duration::from_millis(limits::HANDSHAKE_MS);
-    let socket = timeout(deadline, TcpStream::connect(address.as_str()))
-        .await
-        .map_err(|_late| HandshakeError::ConnectLate)?
-        .map_err(HandshakeError::Connect)?;
+    failpoint::before(Act::Call);
+    let socket = timeout(deadline, TcpStream::connect(address.as_str())).await;
+    failpoint::after(Act::Call);
+    let socket =
+        socket.map_err(|_late| HandshakeError::ConnectLate)?.map_err(HandshakeError::Connect)?;
     timeout(deadline, greet(socket, token)).await.map_err(|_late| HandshakeError::Late)?
 }
 
@@ -79,6 +80,7 @@ async fn greet(socket: TcpStream, token: &Token) -> Result<Connected, HandshakeE
     socket.write_all(&encode(&hello)?).await.map_err(HandshakeError::Send)?;
     failpoint::after(Act::Hello);
     let frame = next_frame(&mut frames).await?;
+    failpoint::before(Act::TakeWelcome);
     if frame.kind == Refusal::KIND {
         return Err(HandshakeError::Refused(frame.open()?));
     }
@@ -88,6 +90,7 @@ async fn greet(socket: TcpStream, token: &Token) -> Result<Connected, HandshakeE
         return Err(HandshakeError::Version { version: welcome.version });
     }
     codec::authenticate(&mut frames);
+    failpoint::after(Act::TakeWelcome);
     Ok(Connected { frames, socket, welcome })
 }
 

@@ -238,28 +238,35 @@ impl<'a> Session<'a> {
     async fn frame(&mut self, frame: Frame) -> anyhow::Result<()> {
         match frame.kind {
             // Orders may come before the answer to the attach: both are in order of their kind.
-            Start::KIND => self.order(Event::Start(Box::new(frame.open()?))).await?,
+            Start::KIND => {
+                self.order(Act::TakeStart, Event::Start(Box::new(frame.open()?))).await?;
+            }
             Stop::KIND => {
                 let stop: Stop = frame.open()?;
-                self.order(Event::Order(wire::stop_from_wire(&stop))).await?;
+                let order = Event::Order(wire::stop_from_wire(&stop));
+                self.order(Act::TakeStop, order).await?;
             }
             FinalAck::KIND => {
-                self.order(Event::Order(wire::final_ack_from_wire(frame.open()?))).await?;
+                let order = Event::Order(wire::final_ack_from_wire(frame.open()?));
+                self.order(Act::TakeFinalAck, order).await?;
             }
             BuildsLeft::KIND => {
                 let BuildsLeft { builds, .. } = frame.open()?;
-                self.order(Event::BuildsLeft { stamp: self.stamp, builds }).await?;
+                self.tell(Event::BuildsLeft { stamp: self.stamp, builds }).await?;
             }
             Attached::KIND => {
                 self.is_attached = true;
                 let attached: Attached = frame.open()?;
+                failpoint::before(Act::TakeAttached);
                 for position in attached.logs {
                     self.place(position)?;
                 }
+                failpoint::after(Act::TakeAttached);
             }
             StreamCredit::KIND => {
                 let credit: StreamCredit = frame.open()?;
-                self.streams.credited(credit.stream, credit.bytes);
+                let take = || self.streams.credited(credit.stream, credit.bytes);
+                failpoint::around(Act::TakeCredit, take);
             }
             Ping::KIND => {
                 let Ping { nonce } = frame.open()?;
@@ -272,7 +279,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn order(&self, event: Event) -> anyhow::Result<()> {
+    async fn order(&self, act: Act, order: Event) -> anyhow::Result<()> {
+        failpoint::before(act);
+        let told = self.tell(order).await;
+        failpoint::after(act);
+        told
+    }
+
+    async fn tell(&self, event: Event) -> anyhow::Result<()> {
         self.links.daemon.send(event).await.map_err(|_gone| anyhow!("the daemon is stopping"))
     }
 
@@ -326,7 +340,7 @@ impl<'a> Session<'a> {
         self.streams.sent(turn.stream, bytes.len() as u64);
         if bytes.is_empty() && turn.is_due {
             let Turn { command, offset, .. } = turn;
-            self.order(Event::LogTorn { command, log_bytes: offset }).await?;
+            self.tell(Event::LogTorn { command, log_bytes: offset }).await?;
         } else if !bytes.is_empty() {
             let data = encode(&StreamData { stream: turn.stream, bytes: bytes.into() })?;
             failpoint::around(Act::StreamData, || drop(room.send(data)));

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use failpoint::Act;
+
 use super::answer::{self, Between, Heads};
 use super::commit::{self, Commit};
 use super::git::{Git, GitError};
@@ -42,7 +44,9 @@ impl Mirror {
         if !self.folder.join("HEAD").exists() {
             self.init().await?;
         }
+        failpoint::before(Act::GitFetch);
         let fetched = self.forget_and_fetch(branches, remote).await;
+        failpoint::after(Act::GitFetch);
         if fetched.is_err() {
             self.mend().await?;
         }

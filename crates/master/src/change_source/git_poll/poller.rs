@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use config::Name;
 use engine::{Answer, Event};
+use failpoint::Act;
 use proto::message::question::SourceLine;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -103,7 +104,10 @@ impl Poller {
         }
         let (source, heads, changes) = (self.name.clone(), found.heads, found.changes);
         let asked = move |ticket| Event::Polled { ticket, source, heads, changes };
-        match self.parts.core.ask(asked).await? {
+        failpoint::before(Act::GitPolled);
+        let answer = self.parts.core.ask(asked).await?;
+        failpoint::after(Act::GitPolled);
+        match answer {
             Answer::Polled => {}
             Answer::Refused(refusal) => bail!("{}; {}", refusal.message, refusal.hint),
             Answer::Accepted(_)
