@@ -18,7 +18,7 @@ use super::error::Meaning;
 use super::lock::Lock;
 use super::meta::{self, Meta};
 use super::query::query;
-use super::run::{Run as _, STATEMENTS};
+use super::run::Run as _;
 use super::{Origin, Start, StoreError, Writer, backup, migrate, sanity, swap};
 
 /// Older ones can corrupt a database in WAL mode.
@@ -31,6 +31,9 @@ const WRITER_CACHE_KIB: u32 = 1_024;
 /// The same of each reader, which forgets all of them with the next commit.
 const READER_CACHE_KIB: u32 = 128;
 const RENEWED_AT_ONCE_BYTES: usize = 64 * 1024;
+/// Prepared texts kept by a connection. A small batch is one text, of ever new combinations, each
+/// some 50 KB once it is prepared; the usual ones stay among so many.
+const STATEMENTS: usize = 64;
 
 /// An open SQLite database.
 #[derive(Debug)]
@@ -261,6 +264,7 @@ fn file_system(magic: impl Into<i128>) -> FileSystem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::query::Query;
     use crate::store::record::Record;
 
     #[test]
@@ -310,5 +314,14 @@ mod tests {
         let written = sqlite.writer.lock().await.connection.rows(asked()).await.unwrap();
         let read = sqlite.readers.acquire().await.unwrap().rows(asked()).await.unwrap();
         assert_eq!((size(written), size(read)), (-1_024, -128));
+    }
+    #[tokio::test]
+    async fn of_ever_new_texts_few_stay_prepared() {
+        let mut connection = options(Path::new(":memory:")).connect().await.unwrap();
+        for number in 0..2 * STATEMENTS {
+            let text = format!("SELECT {number}").into();
+            connection.rows(Query { text, cells: Vec::new() }).await.unwrap();
+        }
+        assert_eq!(connection.cached_statements_size(), 64);
     }
 }
