@@ -66,13 +66,15 @@ pub(crate) struct Callers {
     folder: PathBuf,
     open: Vec<Caller>,
     pub(crate) told: Vec<Told>,
+    /// How many of them we killed.
+    pub(crate) killed: usize,
 }
 
 impl Callers {
     pub(crate) fn new(yard: &Yard) -> anyhow::Result<Self> {
         let folder = yard.path("callers");
         fs::create_dir_all(&folder).context("make a folder for callers")?;
-        Ok(Self { folder, open: Vec::new(), told: Vec::new() })
+        Ok(Self { folder, open: Vec::new(), told: Vec::new(), killed: 0 })
     }
 
     /// Starts a client, once there are not too many.
@@ -166,6 +168,7 @@ impl Callers {
         if let Some(caller) = caller {
             // It is a child of ours that was not reaped, so the number is still its own.
             caller.is_excused |= kill_process(pid, signal).is_ok();
+            self.killed += usize::from(signal == Signal::KILL);
         }
     }
 

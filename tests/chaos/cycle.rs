@@ -14,6 +14,7 @@ use crate::evidence::Kill;
 use crate::fault::{Family, Fault};
 use crate::fleet::Fleet;
 use crate::job::Launch;
+use crate::memory::Drift;
 use crate::proxy::{Proxy, Side};
 use crate::tree;
 
@@ -71,6 +72,8 @@ pub(crate) struct Scene {
     pub(crate) seen: Vec<String>,
     /// From the kill of a shim until its whole tree was gone.
     pub(crate) slowest_tree: Duration,
+    /// How the daemons grew, where that was measured.
+    pub(crate) drift: Drift,
 }
 
 impl Scene {
@@ -83,6 +86,7 @@ impl Scene {
             spawners_killed: 0,
             seen: Vec::new(),
             slowest_tree: Duration::ZERO,
+            drift: Drift::default(),
         })
     }
 

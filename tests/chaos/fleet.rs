@@ -22,6 +22,7 @@ use crate::fault::{Disk, Whose};
 use crate::files::{configuration, polling, worker_configuration};
 use crate::host::{HERE, Host, Loss};
 use crate::machine::Machine;
+use crate::memory::ALLOCATOR;
 use crate::proxy::{Proxy, Side};
 
 const WORKERS: usize = 3;
@@ -233,6 +234,7 @@ impl Fleet {
         let begun = Instant::now();
         let clock = self.clocks.first();
         let mut daemon = self.yard.start_master_as(|command| {
+            command.env(ALLOCATOR.0, ALLOCATOR.1);
             clock.into_iter().for_each(|clock| clock.give_to(command));
         });
         let attached = self.stations.iter().filter(|station| station.is_reachable());
@@ -258,6 +260,7 @@ impl Fleet {
         let clock = self.clocks.get(1).filter(|_| index == BY_CLOCK);
         let prefix = prefix.unwrap_or_default();
         let mut daemon = self.yard.start_worker_through(&prefix, &configuration, |command| {
+            command.env(ALLOCATOR.0, ALLOCATOR.1);
             clock.into_iter().for_each(|clock| clock.give_to(command));
         });
         // A new process has a new connection.

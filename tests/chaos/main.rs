@@ -17,6 +17,7 @@ mod host;
 mod job;
 mod lure;
 mod machine;
+mod memory;
 mod power;
 mod proxy;
 mod run;

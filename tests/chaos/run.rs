@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::ops::Range;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::cycle::{Cycle, Scene};
 use crate::evidence::{self, Evidence};
 use crate::fault::{Disk, Family};
 use crate::fleet::{Clocks, Disks, Fleet, Grounds, Pushes, State, Wiring};
+use crate::memory::{self, Memory};
 use crate::verdict::{self, Finding, Kind};
 use crate::{Arguments, clock, host, power, sabotage, say, say_summary};
 
@@ -47,8 +49,15 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let fleet = Fleet::start(grounds, arguments.seed).context("start master and workers")?;
     let baseline = Baseline::take(&fleet);
     let mut scene = Scene::new(fleet)?;
-    play(&mut scene, arguments, &families)?;
+    let warm_up = memory::warm_up(&families, arguments.cycles);
+    play(&mut scene, arguments, &families, 0..warm_up.unwrap_or(0))?;
+    let warm = warm_up.map(|_cycle| rest(&mut scene, &baseline)).transpose()?;
+    play(&mut scene, arguments, &families, warm_up.unwrap_or(0)..arguments.cycles)?;
     scene.go_silent(Cycle::draw(arguments.seed, arguments.cycles, &families).into_launches())?;
+    if let Some(warm) = warm {
+        scene.drift = warm.drift(&rest(&mut scene, &baseline)?);
+        scene.drift.words().for_each(|line| say(&line));
+    }
     let (evidence, findings) = conclude(&mut scene, &baseline, arguments)?;
     let is_clean = findings.is_empty();
     report(arguments, &scene, &evidence, &findings, begun.elapsed());
@@ -62,7 +71,8 @@ pub(crate) fn conclude(
     arguments: &Arguments,
 ) -> anyhow::Result<(Evidence, Vec<Finding>)> {
     scene.settle(TO_SETTLE)?;
-    let left = baseline.left_in(&scene.fleet);
+    let mut left = baseline.left_in(&scene.fleet);
+    left.extend(scene.drift.left());
     scene.fleet.end();
     if let Some(what) = arguments.sabotage {
         sabotage::spoil(&scene.fleet.yard, &scene.fleet.database, what)
@@ -132,9 +142,22 @@ fn note_skip(reason: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn play(scene: &mut Scene, arguments: &Arguments, families: &[Family]) -> anyhow::Result<()> {
+/// Lets everything come to its end for a moment, and measures the memory of the daemons.
+fn rest(scene: &mut Scene, baseline: &Baseline) -> anyhow::Result<Memory> {
+    scene.settle(TO_SETTLE)?;
+    // What is still left is found at the end.
+    drop(baseline.left_in(&scene.fleet));
+    Ok(Memory::of(scene))
+}
+
+fn play(
+    scene: &mut Scene,
+    arguments: &Arguments,
+    families: &[Family],
+    cycles: Range<u64>,
+) -> anyhow::Result<()> {
     let mut word = Instant::now();
-    for number in 0..arguments.cycles {
+    for number in cycles {
         let cycle = Cycle::draw(arguments.seed, number, families);
         let what = format!("cycle {number} of seed {}: {cycle:?}", arguments.seed);
         scene.play(cycle).with_context(|| what)?;
@@ -220,6 +243,8 @@ fn report(
         "slowest_tree_ms": ms(scene.slowest_tree),
         "slowest_release_ms": ms(slowest_release(evidence)),
         "shims_killed": evidence.killed.len(),
+        "clients_killed": scene.callers.killed,
+        "growth_percent": scene.drift.percent(),
         "reboots": evidence.reboots,
         "failed_calls": scene.fleet.failed_calls,
         "seed": arguments.seed,
