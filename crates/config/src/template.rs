@@ -319,7 +319,11 @@ pub(crate) fn report(span: Span, text: &str, bad: &BadExpression, cx: &mut Conte
         (_, Some(near)) => problem.label(format!("did you mean `{near}`?")),
         (Wrong::Later, None) => problem,
         (Wrong::TooLarge | Wrong::Syntax | Wrong::Name | Wrong::Type, None) => {
-            problem.help("`$${` is a literal `${`; docs/CONFIGURATION.md has the expressions")
+            problem.help(if text.contains("${") {
+                "`$${` is a literal `${`; docs/CONFIGURATION.md has the expressions"
+            } else {
+                "docs/CONFIGURATION.md has the expressions"
+            })
         }
     });
 }

@@ -51,6 +51,7 @@ steps = [
   { name = "d", command = ["d"], when = "build.number" },
   { name = "e", command = ["e", "x${args.map(a, a)}"] },
   { name = "f", command = ["f"], when = 'version("latest") > version("1")' },
+  { name = "g", command = ["g"], when = 'version(prop.v) > 3.10' },
 ]
 "#,
     );
@@ -64,8 +65,9 @@ steps = [
         "a condition is true or false, and this is an integer",
         "a list; it can only stand as a whole element",
         "this is no version",
+        "did you mean `> version(\"3.10\")`?",
     ] {
         assert!(out.contains(said), "{said} in {out}");
     }
-    assert!(out.contains("6 errors"), "{out}");
+    assert!(out.contains("7 errors"), "{out}");
 }

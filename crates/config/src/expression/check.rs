@@ -226,7 +226,10 @@ impl Checker<'_> {
         let ((left, of_left), (right, of_right)) = (self.read(left)?, self.read(right)?);
         let kind = result(operator, &of_left, &of_right).ok_or_else(|| {
             let sign = operator.sign();
-            wrong_type(format!("`{sign}` does not go with {of_left} and {of_right}"))
+            let wrong = wrong_type(format!("`{sign}` does not go with {of_left} and {of_right}"));
+            let has_version = of_left == Type::Version || of_right == Type::Version;
+            let near = has_version.then(|| format!("{sign} version(\"3.10\")"));
+            BadExpression { near, ..wrong }
         })?;
         Ok((Expr::Binary(operator, Box::new(left), Box::new(right)), kind))
     }
