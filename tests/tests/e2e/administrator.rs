@@ -214,7 +214,7 @@ const FOUND: [(&str, u64, &str, &[&str]); 7] = [
     ("E0104", 5, "\"changeprt\"", &["did you mean `changeport`?"]),
     ("E0203", 7, "\"deploi\"", &["no builder named `deploi`", "did you mean `deploy`?"]),
     ("E0101", 8, "pool", &["not in this version"]),
-    ("E0401", 12, "\"${nope.x}\"", &["known are args, change"]),
+    ("E0401", 12, "nope", &["known are args, change"]),
     ("E0301", 13, "20", &["write the unit: \"20s\""]),
 ];
 
