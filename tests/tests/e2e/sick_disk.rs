@@ -31,12 +31,13 @@ fn what_a_failed_sync_left_in_memory_is_written_again_before_it_is_built_upon() 
     let Some((mut yard, disk)) = sick_yard() else { return };
     let mut master = yard.start_master();
     assert_eq!(yard.changeport(&["submit", "job", "one"]).out(), "job#1\n");
-    disk.ail(Ailment { part: Part::Database, deed: Deed::Sync, times: 1 });
+    // All of them: SQLite takes a log that it can fold into its database away when it is closed.
+    disk.ail(Ailment { part: Part::Database, deed: Deed::Sync, times: u32::MAX });
     let client = yard.start_changeport(&["submit", "job", "two"]);
     let (code, log) = master.ended();
     assert_eq!(code, 1, "{log}");
     assert!(log.contains("the disk of the database failed; stop and check it"), "{log}");
-    assert_eq!(disk.heal().failed_syncs, 1);
+    assert!(disk.heal().failed_syncs > 1);
     // It finds the second launch in memory, says that it was accepted, and has a sync succeed.
     let master = yard.start_master();
     assert_eq!(client.finish().out(), "job#2\n");
