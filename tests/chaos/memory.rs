@@ -11,8 +11,12 @@ use crate::cycle::Scene;
 use crate::fault::Family;
 
 /// For the allocator of the daemons. A thread's cache of small pieces of memory fills for
-/// thousands of builds, up to 236 KiB a thread, and would hide in it what is lost.
-pub(crate) const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
+/// thousands of builds, up to 236 KiB a thread, and the end of the heap is given back in steps of
+/// 128 KiB: either would hide what is lost.
+pub(crate) const ALLOCATOR: (&str, &str) = (
+    "GLIBC_TUNABLES",
+    "glibc.malloc.tcache_count=0:glibc.malloc.trim_threshold=4096:glibc.malloc.top_pad=0",
+);
 /// What part of a run is the warm-up: one in so many cycles.
 const WARM_UP: u64 = 2;
 /// A run is judged if so much comes after the warm-up.
