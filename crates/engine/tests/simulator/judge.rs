@@ -93,7 +93,11 @@ fn said(step: &Step, last: &Last<'_>) -> BuildResult {
         }
         Outcome::Lost(_) => BuildResult::Exception,
         Outcome::Cancelled => BuildResult::Cancelled,
-        _ => BuildResult::Failure,
+        Outcome::Signal(_)
+        | Outcome::Timeout
+        | Outcome::OutOfMemory
+        | Outcome::ProcessLimit
+        | Outcome::NotStarted(_) => BuildResult::Failure,
     }
 }
 
