@@ -5,9 +5,9 @@
 //! file, read with zeros where that digest itself stands. So every byte that changes later is
 //! found. A master does not run on such a file before it was adopted.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use failpoint::Act;
@@ -61,58 +61,77 @@ pub enum Seal {
     Missing,
 }
 
-/// Makes a backup of a database; all or nothing, on disk when this returns.
+/// Makes a backup of a database that has no name yet.
 ///
 /// # Errors
 /// When there is something at `to`, or a disk is full or fails.
-pub async fn make(from: &Path, to: &Path, taken_us: i64) -> Result<(), BackupError> {
+pub async fn draft(from: &Path, to: &Path, taken_us: i64) -> Result<Draft, BackupError> {
     if fs::symlink_metadata(to).is_ok() {
         return Err(BackupError::Exists { path: to.to_owned() });
     }
-    let beside = Beside::create(to)?;
-    copy(from, &beside.path).await?;
-    seal(&beside.path, taken_us).await?;
-    beside.publish(to)
+    let draft = Draft::create(to)?;
+    let path = draft.path();
+    copy(from, &path).await?;
+    seal(&path, taken_us).await?;
+    Ok(draft)
 }
 
-/// The file until it is finished; removed where it never is.
-struct Beside {
-    path: PathBuf,
+/// A backup without its name, in a folder beside that. Dropped, it goes with all that SQLite made
+/// there, whose thread may still be at work.
+#[derive(Debug)]
+pub struct Draft {
+    folder: PathBuf,
+    target: PathBuf,
 }
 
-impl Beside {
+impl Draft {
     fn create(target: &Path) -> Result<Self, BackupError> {
         let bad = || BackupError::Path { path: target.to_owned() };
         let name = target.file_name().and_then(|name| name.to_str()).ok_or_else(bad)?;
-        let path = target.with_file_name(format!(".{name}.{}", std::process::id()));
-        path.to_str().ok_or_else(bad)?;
-        let create = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        create.map_err(|source| BackupError::Write { path: path.clone(), source })?;
-        Ok(Self { path })
+        let folder = target.with_file_name(format!(".{name}.{}", std::process::id()));
+        folder.to_str().ok_or_else(bad)?;
+        let failed = |source| BackupError::Write { path: folder.clone(), source };
+        DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;
+        let draft = Self { folder: folder.clone(), target: target.to_owned() };
+        let create = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft.path());
+        create.map_err(failed)?;
+        Ok(draft)
     }
 
-    fn publish(self, target: &Path) -> Result<(), BackupError> {
+    /// Returns where it can be read.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join("backup")
+    }
+
+    /// Gives it its name; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// When there is something of that name by now, or the disk fails.
+    pub fn publish(self) -> Result<(), BackupError> {
+        let target = self.target.clone();
         let failed = |source: io::Error| {
-            let path = target.to_owned();
+            let path = target.clone();
             if source.kind() == io::ErrorKind::AlreadyExists {
                 return BackupError::Exists { path };
             }
             BackupError::Write { path, source }
         };
-        let sync = || File::open(&self.path).and_then(|file| file.sync_all());
+        let path = self.path();
+        let sync = || File::open(&path).and_then(|file| file.sync_all());
         failpoint::around(Act::BackupSync, sync).map_err(failed)?;
         // Unlike a rename it replaces nothing.
-        let link = || fs::hard_link(&self.path, target);
-        failpoint::around(Act::BackupLink, link).map_err(failed)?;
+        failpoint::around(Act::BackupLink, || fs::hard_link(&path, &target)).map_err(failed)?;
         drop(self);
-        failpoint::around(Act::BackupFolder, || sync_folder(target)).map_err(failed)
+        failpoint::around(Act::BackupFolder, || sync_folder(&target)).map_err(failed)
     }
 }
 
-impl Drop for Beside {
+impl Drop for Draft {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!("remove {}: {error}", self.path.display());
+        // A file that was made meanwhile keeps the folder for another round.
+        let removed = (0..8).map(|_| fs::remove_dir_all(&self.folder)).find(Result::is_ok);
+        if removed.is_none() {
+            tracing::warn!("{} is left and may be removed", self.folder.display());
         }
     }
 }

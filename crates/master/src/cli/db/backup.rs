@@ -28,9 +28,10 @@ pub(super) async fn main(master: &MasterSection, json: bool, file: &Path) -> any
             file.display()
         ),
     };
-    backup::make(database, file, crate::clock::wall_us()).await?;
+    let draft = backup::draft(database, file, crate::clock::wall_us()).await?;
     // A backup that was never read is none.
-    let inspection = verify::file(file, &mut |_| {}).await?;
+    let inspection = verify::file(&draft.path(), &mut |_| {}).await?;
+    draft.publish()?;
     if !inspection.findings.is_empty() {
         let findings = inspection.findings.join("; ");
         bail!("the database is damaged, and so is its copy {}: {findings}", file.display());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use engine::row::Counter;
 use engine::{Unfinished, Write};
+use futures_util::FutureExt as _;
 
 use super::arbitrary::{build, samples};
 use super::fixture::{INCARNATION, Yard, on_sqlite};
@@ -13,6 +14,10 @@ use crate::store::restore::{self, RestoreError};
 use crate::store::{CommitError, Start, StoreError, swap, verify};
 
 const RESTORED: Start = Start { incarnation: 7, wall_us: 2 };
+
+async fn make(from: &Path, to: &Path, taken_us: i64) -> Result<(), BackupError> {
+    backup::draft(from, to, taken_us).await?.publish()
+}
 
 /// A database with builds and a counter, open, and a backup of it.
 async fn backed_up(yard: &Yard) -> (crate::store::Store, PathBuf) {
@@ -29,7 +34,7 @@ async fn backed_up(yard: &Yard) -> (crate::store::Store, PathBuf) {
     writes.extend(labels);
     store.commit(&writes).await.unwrap();
     let file = yard.file().unwrap().with_file_name("backup");
-    backup::make(&yard.file().unwrap(), &file, 9).await.unwrap();
+    make(&yard.file().unwrap(), &file, 9).await.unwrap();
     (store, file)
 }
 
@@ -68,11 +73,34 @@ fn a_backup_is_whole_until_any_byte_of_it_changes() {
 fn a_backup_overwrites_nothing_and_leaves_nothing_half_made() {
     on_sqlite(async |yard: Yard| {
         let (_store, file) = backed_up(&yard).await;
-        let again = backup::make(&yard.file().unwrap(), &file, 10).await;
+        let again = make(&yard.file().unwrap(), &file, 10).await;
         assert!(matches!(again, Err(BackupError::Exists { .. })), "{again:?}");
         let nowhere = file.with_file_name("no folder").join("backup");
-        let failed = backup::make(&yard.file().unwrap(), &nowhere, 10).await;
+        let failed = make(&yard.file().unwrap(), &nowhere, 10).await;
         assert!(matches!(failed, Err(BackupError::Write { .. })), "{failed:?}");
+    });
+}
+
+#[test]
+fn a_backup_that_is_cut_off_leaves_nothing() {
+    on_sqlite(async |yard: Yard| {
+        let (_store, file) = backed_up(&yard).await;
+        fs::remove_file(&file).unwrap();
+        for steps in 1..60 {
+            let database = yard.file().unwrap();
+            let mut draft = Box::pin(backup::draft(&database, &file, 10));
+            for _ in 0..steps {
+                if (&mut draft).now_or_never().is_some() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            drop(draft);
+            let entries = fs::read_dir(file.parent().unwrap()).unwrap().flatten();
+            let mut names = entries.map(|entry| entry.file_name().into_string().unwrap());
+            let left = names.find(|name| name.contains("backup"));
+            assert_eq!(left, None, "after {steps} steps");
+        }
     });
 }
 
