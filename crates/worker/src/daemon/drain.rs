@@ -43,7 +43,7 @@ pub(super) enum Drain {
 #[serde(tag = "state", rename_all = "snake_case")]
 pub(crate) enum Leave {
     Ready,
-    /// `builds_left` is not known while no master is there.
+    /// `builds_left` is not known before a master has counted them, nor while none is there.
     Draining {
         builds_left: Option<u32>,
         commands_left: usize,
@@ -90,7 +90,7 @@ impl fmt::Display for Leave {
                 f.write_str("draining: ")?;
                 match builds_left {
                     Some(builds) => write!(f, "{builds} builds left")?,
-                    None => f.write_str("builds not known while no master is connected")?,
+                    None => f.write_str("builds not known before the master counts them")?,
                 }
                 write!(f, ", {commands_left} commands")
             }
