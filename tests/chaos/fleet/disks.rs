@@ -91,6 +91,9 @@ impl Fleet {
     }
 }
 
+/// A thousand cycles leave a gibibyte of logs.
+const MASTER_MEBIBYTES: u64 = 4_096;
+
 pub(super) type OwnDisks = (Vec<Volume>, Vec<SickDisk>, Option<Machine>);
 
 /// Makes the disks of the master and of workers, and the machine of the first one.
@@ -103,11 +106,11 @@ pub(super) fn own_disks(yard: &Yard) -> anyhow::Result<OwnDisks> {
     };
     let mut foreign = vec![yard.path("master")];
     if SickDisk::cannot().is_some() {
-        let disks = vec![disk("master", 1_024)?, disk("w1", 128)?];
+        let disks = vec![disk("master", MASTER_MEBIBYTES)?, disk("w1", 128)?];
         let machine = Machine::new(&yard.path("w1.boot"), foreign)?;
         return Ok((disks, Vec::new(), Some(machine)));
     }
-    let disks = vec![disk("master.disk", 1_024)?, disk("w1", 128)?];
+    let disks = vec![disk("master.disk", MASTER_MEBIBYTES)?, disk("w1", 128)?];
     fs::create_dir(yard.path("w2.disk")).context("make a folder")?;
     let sick = vec![sick("master.disk", "master")?, sick("w2.disk", "w2")?];
     foreign.extend(["master.disk", "w2"].map(|place| yard.path(place)));
