@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use failpoint::Act;
@@ -25,14 +26,14 @@ pub(super) fn conclude(exit: &Exit, peers: &mut Peers) -> io::Result<()> {
     let bytes = exit.to_file().map_err(io::Error::other)?;
     let written = when_there_is_room(|| write(&bytes))?;
     if exit.log_bytes > 0 {
-        sync(written, &bytes)?;
+        sync(&written, &bytes)?;
         peers.tell_exited(exit);
         return Ok(());
     }
     peers.tell_exited(exit);
     // The worker leaves when it has removed the directory, or when it ends itself.
     peers.wait_until_gone(boot_us() + PATIENCE_US)?;
-    sync(written, &bytes)
+    sync(&written, &bytes)
 }
 
 /// Writes beside and renames. A torn file is known by its checksum, so nothing is synced yet.
@@ -45,15 +46,16 @@ fn write(bytes: &[u8]) -> io::Result<File> {
 }
 
 /// Syncs the file and its entry, unless they are gone. What a full disk refused is written again.
-fn sync(mut file: File, bytes: &[u8]) -> io::Result<()> {
+/// Not by name: the directory may be another command's by then.
+fn sync(file: &File, bytes: &[u8]) -> io::Result<()> {
     loop {
-        if fstat(&file)?.st_nlink == 0 {
+        if fstat(file)?.st_nlink == 0 {
             return Ok(());
         }
         let synced = failpoint::around(Act::ExitSync, || file.sync_data());
         let folder = || File::open(".")?.sync_all();
         match synced.and_then(|()| failpoint::around(Act::ExitFolder, folder)) {
-            Err(error) if is_full(&error) => file = when_there_is_room(|| write(bytes))?,
+            Err(error) if is_full(&error) => when_there_is_room(|| file.write_all_at(bytes, 0))?,
             synced => return synced,
         }
     }
