@@ -102,24 +102,19 @@ fn said(step: &Step, last: &Last<'_>) -> BuildResult {
 }
 
 fn for_the_build(step: &Step, result: BuildResult) -> BuildResult {
-    let mut overall = result;
-    if result == BuildResult::Failure {
-        overall = BuildResult::Success;
-        if step.flags.warn_on_failure {
-            overall = BuildResult::Warnings;
-        }
-        if step.flags.flunk_on_failure {
-            overall = BuildResult::Failure;
-        }
+    let flags = &step.flags;
+    let (flunks, warns) = match result {
+        BuildResult::Failure => (flags.flunk_on_failure, flags.warn_on_failure),
+        BuildResult::Warnings => (flags.flunk_on_warnings, flags.warn_on_warnings),
+        BuildResult::Success
+        | BuildResult::Skipped
+        | BuildResult::Exception
+        | BuildResult::Retry
+        | BuildResult::Cancelled => return result,
+    };
+    match (flunks, warns) {
+        (true, _) => BuildResult::Failure,
+        (false, true) => BuildResult::Warnings,
+        (false, false) => BuildResult::Success,
     }
-    if result == BuildResult::Warnings {
-        overall = BuildResult::Success;
-        if step.flags.warn_on_warnings {
-            overall = BuildResult::Warnings;
-        }
-        if step.flags.flunk_on_warnings {
-            overall = BuildResult::Failure;
-        }
-    }
-    overall
 }
