@@ -87,7 +87,7 @@ pub(crate) async fn run(
     engine.revision = revision;
     let settings = Arc::new(engine);
     let heart = Tasks::default();
-    heart.keep_a_thread();
+    heart.spawn("thread", threads::keep_one(heart.cancel().clone()));
     let doors = Tasks::default();
     let (core, mut ended) = start_heart(&heart, &store, &settings, identity, &shelf);
     let (board, users) = (SourceBoard::default(), Users::default());

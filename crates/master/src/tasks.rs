@@ -1,50 +1,11 @@
 //! Owned tasks: every spawn has a name, a span, a cancel token, and is joined at shutdown.
 
 use std::future::Future;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
-
-/// Blocking work that takes longer may wait for a thread that could not be made.
-const NUDGE: Duration = Duration::from_secs(1);
-/// The runtime lets go of a thread that had nothing to do for ten seconds. Threads are asked in turn,
-/// so of two one is let go.
-const BEAT: Duration = Duration::from_secs(7);
-
-/// Runs blocking work on a thread of its own; the error is a panic in it.
-///
-/// Where the system makes no more threads, the work waits for the one that `keep_a_thread` keeps, or
-/// for the next that can be made: one is asked for now and then.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, JoinError> {
-    let mut job = on_a_thread(work);
-    loop {
-        match tokio::time::timeout(NUDGE, &mut job).await {
-            Ok(done) => return done,
-            Err(_late) => drop(on_a_thread(|| ())),
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "every other place asks for threads through here")]
-fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    tokio::task::spawn_blocking(work)
-}
-
-/// Makes sure that a thread can be made at all: a runtime without one has nothing to say.
-///
-/// # Errors
-/// What the system says.
-pub fn probe_threads() -> std::io::Result<()> {
-    let thread = std::thread::Builder::new().spawn(|| ())?;
-    // It did nothing that could have gone wrong.
-    thread.join().map_err(|_panic| std::io::Error::other("a thread panicked"))
-}
 
 /// A family of tasks that end together.
 #[derive(Debug, Clone, Default)]
@@ -57,20 +18,6 @@ impl Tasks {
     /// Returns the token that tells every task of the family to end.
     pub fn cancel(&self) -> &CancellationToken {
         &self.cancel
-    }
-
-    /// Keeps one thread for blocking work from now on. A runtime that has none, and cannot make
-    /// one, panics where it is asked for it.
-    pub fn keep_a_thread(&self) {
-        let end = self.cancel.clone();
-        drop(on_a_thread(|| ()));
-        self.spawn("thread", async move {
-            let mut beat = tokio::time::interval(BEAT);
-            // Both branches are cancel-safe.
-            while tokio::select! { _ = beat.tick() => true, () = end.cancelled() => false } {
-                drop(on_a_thread(|| ()));
-            }
-        });
     }
 
     /// Starts a task. It has to end soon after the token is cancelled.

@@ -9,7 +9,6 @@ use tracing_subscriber::EnvFilter;
 use super::{EXIT_CONFIG, EXIT_SOFTWARE, check, complain};
 use crate::daemon::{self, DaemonError};
 use crate::settings;
-use crate::tasks::probe_threads;
 
 pub(super) fn main(configuration: &Path) -> ExitCode {
     let reading = match settings::read(configuration) {
@@ -24,7 +23,7 @@ pub(super) fn main(configuration: &Path) -> ExitCode {
     log_to_stderr();
     heap::keep_small();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = probe_threads().and_then(|()| builder.worker_threads(2).enable_all().build());
+    let runtime = threads::probe().and_then(|()| builder.worker_threads(2).enable_all().build());
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {

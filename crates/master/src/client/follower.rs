@@ -22,7 +22,6 @@ use super::log_range::find_step;
 use super::session::refusal;
 use crate::core::{Part, Question, Trail, TrailStage};
 use crate::log::LogReader;
-use crate::tasks;
 
 /// One thing to tell the client.
 #[derive(Debug)]
@@ -288,7 +287,7 @@ impl Follower {
             }
             Some(_) | None => {
                 let (shelf, command) = (parts.shelf.clone(), part.command);
-                let opened = tasks::blocking(move || shelf.reader(command)).await;
+                let opened = threads::blocking(move || shelf.reader(command)).await;
                 Ok(opened.context("open a log")??)
             }
         }

@@ -10,7 +10,6 @@ use tokio::io::AsyncWrite;
 
 use super::session::{Out, Session, refusal};
 use crate::log::Piece;
-use crate::tasks;
 
 /// Sends the piece that was asked for, if there is any, and the end of the answer.
 pub(super) async fn answer<S: AsyncWrite>(
@@ -61,7 +60,7 @@ async fn piece(
     let Some(command) = last else { return Ok(Ok((0, Piece::default()))) };
     let (shelf, id) = (session.parts.shelf.clone(), command.id());
     let cut = move || anyhow::Ok(shelf.reader(id)?.piece(range)?);
-    let piece = tasks::blocking(cut).await.context("read a log")??;
+    let piece = threads::blocking(cut).await.context("read a log")??;
     Ok(Ok((command.part, piece)))
 }
 

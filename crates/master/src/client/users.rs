@@ -11,7 +11,6 @@ use tokio::sync::Semaphore;
 use uzers::os::unix::UserExt as _;
 
 use super::identity::Who;
-use crate::tasks;
 
 /// Questions at once. A database that does not answer holds up so many threads, and no more.
 const AT_ONCE: usize = 8;
@@ -41,7 +40,7 @@ impl Users {
             let _place = place;
             look_up(uid, gid)
         };
-        tasks::blocking(look_up).await.context("look up a user")
+        threads::blocking(look_up).await.context("look up a user")
     }
 }
 

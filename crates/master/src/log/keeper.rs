@@ -16,7 +16,7 @@ use super::seal::Sealed;
 use super::shelf::Shelf;
 use crate::core::Core;
 use crate::store::{LogRow, Store};
-use crate::tasks::{self, Tasks};
+use crate::tasks::Tasks;
 
 /// Before a log that could not be sealed is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -80,7 +80,7 @@ impl Keeper {
     async fn try_complete(&self, order: &mut Order) -> anyhow::Result<()> {
         let command = order.command;
         let shelf = self.shelf.clone();
-        let live = tasks::blocking(move || shelf.live(command)).await;
+        let live = threads::blocking(move || shelf.live(command)).await;
         let Some(live) = live.context("open a log")?? else {
             return self.note_sealed(command).await;
         };
@@ -88,7 +88,7 @@ impl Keeper {
         let place = self.lanes.enter(live.length()).await;
         drop(live);
         let shelf = self.shelf.clone();
-        let sealed = tasks::blocking(move || shelf.seal(command)).await;
+        let sealed = threads::blocking(move || shelf.seal(command)).await;
         drop(place);
         let Some(sealed) = sealed.context("seal a log")?? else { return Ok(()) };
         self.note(command, &sealed).await
@@ -101,7 +101,7 @@ impl Keeper {
             return Ok(());
         }
         let shelf = self.shelf.clone();
-        let sealed = tasks::blocking(move || shelf.inspect(command)).await;
+        let sealed = threads::blocking(move || shelf.inspect(command)).await;
         self.note(command, &sealed.context("read a sealed log")??).await
     }
 

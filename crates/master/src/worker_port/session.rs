@@ -31,7 +31,7 @@ use super::listener::ListenerParts;
 use crate::core::{Question, ToSession, WorkerSession};
 use crate::gate::Admission;
 use crate::log::LiveLog;
-use crate::tasks::{self, Tasks};
+use crate::tasks::Tasks;
 use crate::wire;
 
 /// Orders that may wait for a worker's connection.
@@ -292,7 +292,7 @@ impl Session {
             let offset = shelf.position(id)?;
             Ok(LogPosition { command: wire::command_to_wire(id), offset })
         };
-        let looked = tasks::blocking(move || known.into_iter().map(look).collect());
+        let looked = threads::blocking(move || known.into_iter().map(look).collect());
         looked.await.context("measure logs")?
     }
 
@@ -357,7 +357,7 @@ impl Session {
         }
         let shelf = self.parts.shelf.clone();
         let find = move || failpoint::around(Act::LogOpen, || shelf.live(command));
-        let live = tasks::blocking(find).await;
+        let live = threads::blocking(find).await;
         let live = live.context("open a log")??;
         let log = live.as_ref().map(Arc::downgrade).unwrap_or_default();
         // A command has one stream; those that were opened before are done.

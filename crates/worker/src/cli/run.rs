@@ -21,7 +21,7 @@ use crate::daemon::{self, Daemon, Parts, Recovered, Spawners};
 use crate::exec::{Own, Workshop};
 use crate::link::{self, LinkState, Links};
 use crate::settings::Settings;
-use crate::tasks::{Tasks, probe_threads};
+use crate::tasks::Tasks;
 use crate::workdirs::{self, Workdirs};
 
 const SHIM: &str = "yardmaster-shim";
@@ -100,7 +100,8 @@ fn beside(program: &Path) -> PathBuf {
 
 fn run(prepared: Prepared) -> anyhow::Result<()> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let built = probe_threads().and_then(|()| builder.worker_threads(THREADS).enable_all().build());
+    let built =
+        threads::probe().and_then(|()| builder.worker_threads(THREADS).enable_all().build());
     let runtime = built.context("start threads (see the limits of tasks of this service)")?;
     let outcome = runtime.block_on(serve(prepared));
     match outcome {
@@ -122,7 +123,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
     let tasks = Tasks::default();
-    tasks.keep_a_thread();
+    tasks.spawn("thread", threads::keep_one(tasks.end().clone()));
     let (events, queue) = mpsc::channel(EVENTS);
     let (state, link) = watch::channel(LinkState::Connecting);
     let end = tasks.end().clone();
