@@ -7,7 +7,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use failpoint::Act;
-use rustix::fs::{FlockOperation, IFlags, Mode, OFlags, flock, ioctl_getflags, ioctl_setflags};
+use owner::{Lock, LockError};
+use rustix::fs::{IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags};
 
 use crate::ahead::Ahead;
 use crate::directory::Directory;
@@ -33,8 +34,8 @@ pub(crate) const BOOT: &str = "boot";
 pub enum SpoolError {
     #[error("make spool {path}")]
     Make { path: PathBuf, source: io::Error },
-    #[error("spool {path} is in use by another worker")]
-    InUse { path: PathBuf },
+    #[error("the spool is in use by another worker")]
+    InUse { source: LockError },
     #[error("write {path}")]
     Write { path: PathBuf, source: io::Error },
     #[error("read {path}")]
@@ -51,7 +52,7 @@ pub struct SpoolRoot {
     path: PathBuf,
     spool_id: String,
     ahead: Ahead,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// A directory made for a command, its lock held, its spec written.
@@ -71,10 +72,10 @@ impl SpoolRoot {
         let make = |source| SpoolError::Make { path: path.to_owned(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(make)?;
         spread(path);
-        let lock = File::create(path.join("owner.lock")).map_err(make)?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(SpoolError::InUse { path: path.to_owned() });
-        }
+        let lock = Lock::acquire(&path.join("owner.lock")).map_err(|source| match source {
+            LockError::Held { .. } => SpoolError::InUse { source },
+            LockError::Io { path, source } => SpoolError::Make { path, source },
+        })?;
         let spool_id = read_or_draw_id(&path.join("spool_id")).map_err(make)?;
         note_boot(&path.join(BOOT)).map_err(make)?;
         let ahead = Ahead::new(path).map_err(make)?;

@@ -57,7 +57,7 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn a_stranger_that_sends_nonsense_is_hung_up_on() {
-    let mut yard = Yard::new(ECHO);
+    let yard = Yard::new(ECHO);
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let doors: [(Role, Connect); 2] =
@@ -83,7 +83,7 @@ fn a_stranger_that_sends_nonsense_is_hung_up_on() {
 
 #[test]
 fn strangers_that_say_nothing_do_not_keep_callers_out() {
-    let mut yard = Yard::new(ECHO);
+    let yard = Yard::new(ECHO);
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     // More than may be unfinished at once; each is given up after its time for a handshake.
@@ -125,7 +125,7 @@ fn welcomed_worker(yard: &Yard) -> Raw {
 
 #[test]
 fn what_is_about_everybody_is_not_told_to_a_client() {
-    let mut yard = Yard::new(ECHO);
+    let yard = Yard::new(ECHO);
     let _master = yard.start_master();
     let mut raw = welcomed_client(&yard);
     raw.send(&StatusWanted {});
@@ -136,7 +136,7 @@ fn what_is_about_everybody_is_not_told_to_a_client() {
 
 #[test]
 fn a_client_that_breaks_the_protocol_loses_its_own_connection_only() {
-    let mut yard = Yard::new(ECHO);
+    let yard = Yard::new(ECHO);
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let mut raw = welcomed_client(&yard);
@@ -167,7 +167,7 @@ fn a_client_that_breaks_the_protocol_loses_its_own_connection_only() {
 
 #[test]
 fn a_worker_that_breaks_the_protocol_does_not_take_the_place_of_the_real_one() {
-    let mut yard = Yard::new(ECHO);
+    let yard = Yard::new(ECHO);
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     for (kind, body) in [
@@ -185,7 +185,7 @@ fn a_worker_that_breaks_the_protocol_does_not_take_the_place_of_the_real_one() {
 
 #[test]
 fn what_is_too_large_or_holds_a_nul_is_refused_with_the_reason() {
-    let mut yard = Yard::new(ECHO);
+    let yard = Yard::new(ECHO);
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let large = "x".repeat(120_000);
@@ -229,7 +229,7 @@ fn what_is_too_large_or_holds_a_nul_is_refused_with_the_reason() {
 
 #[test]
 fn odd_bytes_come_out_as_they_went_in() {
-    let mut yard = Yard::new(ECHO);
+    let yard = Yard::new(ECHO);
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let odd = OsStr::from_bytes(b"\xff \n\x1b[31m\xc3");
@@ -250,7 +250,7 @@ fn odd_bytes_come_out_as_they_went_in() {
 
 #[test]
 fn a_worker_with_a_wrong_token_is_refused_and_says_what_to_check() {
-    let mut yard = Yard::new(ECHO);
+    let yard = Yard::new(ECHO);
     let _master = yard.start_master();
     let right = fs::read_to_string(yard.path("worker.token")).expect("the yard is ours");
     yard.configure_worker("");
@@ -303,14 +303,14 @@ fn a_configuration_that_cannot_be_read_is_one_line_and_78() {
 
 #[test]
 fn a_second_master_is_refused_by_name_of_the_first() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure_with_state("sqlite:shared.db", ECHO);
     let master = yard.start_master();
     let _worker = yard.start_worker("");
     let pid = master.pid().as_raw_nonzero().to_string();
     let (code, log) = yard.start_unready_master().ended();
     assert_ne!(code, 0);
-    assert!(log.contains("another master") && log.contains(&pid), "{log}");
+    assert!(log.contains("another daemon") && log.contains(&pid), "{log}");
     let text = fs::read_to_string(yard.path("master.toml")).expect("the yard is ours");
     let text = text.replace("data = \"master\"", "data = \"master2\"");
     let text = text.replace("control.sock", "control2.sock").replace("change.sock", "change2.sock");
@@ -318,7 +318,7 @@ fn a_second_master_is_refused_by_name_of_the_first() {
     let second = finish(yard.bare_master_command().arg("--config").arg(yard.path("second.toml")));
     assert_ne!(second.code(), 0);
     assert!(
-        second.err().contains("another master") && second.err().contains(&pid),
+        second.err().contains("another daemon") && second.err().contains(&pid),
         "{}",
         second.err()
     );
@@ -327,7 +327,7 @@ fn a_second_master_is_refused_by_name_of_the_first() {
 
 #[test]
 fn a_database_of_a_newer_version_is_refused_and_left_alone() {
-    let mut yard = Yard::new(ECHO);
+    let yard = Yard::new(ECHO);
     let (code, log) = yard.start_master().stop();
     assert_eq!(code, 0, "{log}");
     let database = yard.path("master/state.db");

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::lock::LockError;
+use owner::LockError;
+
 use super::record::ReadError;
 
 /// The store cannot be opened, read or written.

@@ -24,7 +24,6 @@ mod error;
 mod given_out;
 mod load;
 mod loan;
-pub mod lock;
 mod merge;
 mod meta;
 mod migrate;

@@ -13,10 +13,10 @@ use attempt::master::State;
 use engine::row::RequestState;
 use engine::{Unfinished, Write};
 use failpoint::Act;
+use owner::{Lock, LockError};
 
 use super::backup::{self, BackupError};
 use super::given_out::GivenOut;
-use super::lock::{Lock, LockError};
 use super::{Origin, Start, StateUrl, Store, StoreError, meta, row, sqlite, swap, verify};
 
 /// What an adopted database begins with.

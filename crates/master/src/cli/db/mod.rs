@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Subcommand, ValueEnum};
+use owner::Lock;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{EXIT_CONFIG, EXIT_DATA, check, complain};
@@ -17,7 +18,6 @@ use crate::clock;
 use crate::log::Shelf;
 use crate::settings::{self, MasterSection};
 use crate::store::backup::BackupError;
-use crate::store::lock::Lock;
 use crate::store::restore::RestoreError;
 use crate::store::{Start, StoreError};
 
