@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use e2e::{
-    Build, Daemon, Database, Postgres, Repository, SickDisk, Volume, Yard, finish, free_address,
-    wait_until,
+    Build, Daemon, Database, Postgres, Repository, SickDisk, Volume, Yard, finish, wait_until,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -175,7 +174,7 @@ impl Fleet {
             hashes += &fs::read_to_string(yard.path(&format!("{name}.hash")))?;
         }
         yard.write("tokens", &hashes);
-        let address = free_address();
+        let address = yard.worker_address().to_owned();
         let port = address.rsplit(':').next().unwrap_or_default();
         let (listen, from_host) = match &host {
             None => (address.clone(), address.clone()),

@@ -36,7 +36,7 @@ impl fmt::Debug for Door {
 ///
 /// # Panics
 /// When it does not start.
-pub fn open_doors(yard: &mut Yard) -> (Daemon, [Door; 4]) {
+pub fn open_doors(yard: &Yard) -> (Daemon, [Door; 4]) {
     yard.draw_token("caller", "caller.token", "callers");
     let text = fs::read_to_string(yard.path("master.toml")).expect("the yard is ours");
     let both = "listen = [\"unix:change.sock\", \"tcp:127.0.0.1:0\"], \

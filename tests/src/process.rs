@@ -74,12 +74,3 @@ pub fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
         std::thread::sleep(GLANCE);
     }
 }
-
-/// Returns an address of this machine where nobody listens.
-///
-/// # Panics
-/// When the system has none.
-pub fn free_address() -> String {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("find a free port");
-    socket.local_addr().expect("it is bound").to_string()
-}

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::binaries::{Binary, Build, binary_of};
 use crate::daemon::Daemon;
 use crate::groups::remove_groups;
+use crate::port::Port;
 use crate::process::{Finished, finish, finish_child, wait_until};
 use crate::raw::Raw;
 use crate::repository::Repository;
@@ -29,8 +30,8 @@ const WORKER: &str = "w1";
 pub struct Yard {
     folder: TempDir,
     build: Build,
-    /// Where the master of this yard last listened for workers.
-    worker_address: Option<String>,
+    /// Where the master of this yard listens for workers.
+    port: Port,
 }
 
 impl Yard {
@@ -52,7 +53,7 @@ impl Yard {
         // Sockets have short names.
         let folder =
             tempfile::Builder::new().prefix("ym").tempdir_in("/tmp").expect("make a folder");
-        let yard = Self { folder, build, worker_address: None };
+        let yard = Self { folder, build, port: Port::reserve() };
         fs::create_dir(yard.traps()).expect("make a folder for traps");
         yard.draw_token(WORKER, "worker.token", "tokens");
         yard.configure(more);
@@ -61,22 +62,23 @@ impl Yard {
 
     /// Writes the master's configuration anew.
     pub fn configure(&self, more: &str) {
-        self.write("master.toml", &format!("{}{more}", Self::base("")));
+        self.write("master.toml", &format!("{}{more}", self.base("")));
     }
 
     /// Writes a configuration with another database.
     pub fn configure_with_state(&self, state: &str, more: &str) {
         self.write(
             "master.toml",
-            &format!("{}{more}", Self::base(&format!(", state = \"{state}\""))),
+            &format!("{}{more}", self.base(&format!(", state = \"{state}\""))),
         );
     }
 
-    fn base(state: &str) -> String {
+    fn base(&self, state: &str) -> String {
+        let listen = self.worker_address();
         format!(
             r#"version = 1
 master = {{ name = "yard", data = "master", control = "control.sock"{state} }}
-worker_port = {{ listen = "127.0.0.1:0", token_file = "tokens" }}
+worker_port = {{ listen = "{listen}", token_file = "tokens" }}
 worker.local = {{ names = ["{WORKER}"], max_builds = 8 }}
 change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], insecure_userns = true }}
 "#
@@ -165,18 +167,16 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
     }
 
     /// Starts the master and waits until it is ready.
-    pub fn start_master(&mut self) -> Daemon {
+    pub fn start_master(&self) -> Daemon {
         self.start_master_as(|_command| {})
     }
 
     /// Starts the master by a command that was changed before, such as by another environment.
-    pub fn start_master_as(&mut self, change: impl FnOnce(&mut Command)) -> Daemon {
+    pub fn start_master_as(&self, change: impl FnOnce(&mut Command)) -> Daemon {
         let mut command = self.master_command();
         change(&mut command);
         let mut daemon = Daemon::start("master", &mut command);
-        let line = daemon.wait_for("ready: ");
-        let address = line.split("workers ").nth(1).and_then(|rest| rest.split(',').next());
-        self.worker_address = address.map(str::to_owned);
+        daemon.wait_for("ready: ");
         daemon
     }
 
@@ -187,20 +187,14 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
         daemon
     }
 
-    /// Starts the master again where its worker looks for it.
-    pub fn start_master_at(&mut self, address: &str) -> Daemon {
-        self.listen_at(address);
-        self.start_master()
-    }
-
-    /// Has the next master listen for workers where an earlier one did.
+    /// Has the next master listen for workers elsewhere.
     ///
     /// # Panics
     /// When the configuration cannot be read.
-    pub fn listen_at(&self, address: &str) {
+    pub fn move_to(&mut self, port: Port) {
         let text = fs::read_to_string(self.path("master.toml")).expect("read the configuration");
-        let text = text.replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{address}\""));
-        self.write("master.toml", &text);
+        self.write("master.toml", &text.replace(self.worker_address(), port.address()));
+        self.port = port;
     }
 
     /// Starts a daemon of another build in this yard, and does not wait.
@@ -209,11 +203,8 @@ change_source.launch = {{ type = "changeport", listen = ["unix:change.sock"], in
     }
 
     /// Returns where the master listens for workers.
-    ///
-    /// # Panics
-    /// When it was never started.
     pub fn worker_address(&self) -> &str {
-        self.worker_address.as_deref().expect("the master was started before")
+        self.port.address()
     }
 
     /// Returns the shims of this yard that live, each with the id of its command.

@@ -28,7 +28,7 @@ steps = [{ name = "nothing", script = "true" }]
 
 /// A yard where `mixed#1` has ended and `waits#1` and `waits#2` wait.
 fn busy_yard() -> (Yard, Vec<e2e::Daemon>) {
-    let mut yard = Yard::new(BUILDERS);
+    let yard = Yard::new(BUILDERS);
     let daemons = vec![yard.start_master(), yard.start_worker("")];
     assert_eq!(yard.changeport(&["run", "mixed"]).code(), 5);
     for number in 1..=2 {
@@ -150,7 +150,7 @@ fn a_command_line_that_makes_no_sense_is_64() {
 
 #[test]
 fn an_unknown_id_is_64_and_a_master_that_is_not_there_69() {
-    let mut yard = Yard::new(BUILDERS);
+    let yard = Yard::new(BUILDERS);
     let verbs = ["why", "logs", "stop"];
     for verb in verbs {
         let absent = yard.master(&[verb, "mixed#1"]);
@@ -179,7 +179,7 @@ fn an_unknown_id_is_64_and_a_master_that_is_not_there_69() {
 
 #[test]
 fn the_control_socket_is_its_users_alone() {
-    let mut yard = Yard::new(BUILDERS);
+    let yard = Yard::new(BUILDERS);
     let _master = yard.start_master();
     let mode = |name: &str| {
         let metadata = fs::metadata(yard.path(name)).expect("the master made it");
@@ -316,7 +316,7 @@ fn each_program_tells_its_version_and_its_verbs() {
 
 #[test]
 fn a_followed_log_ends_with_its_build() {
-    let mut yard = Yard::new(BUILDERS);
+    let yard = Yard::new(BUILDERS);
     let _master = yard.start_master();
     let submitted = yard.changeport(&["submit", "mixed"]);
     assert_eq!(submitted.out(), "mixed#1\n", "{}", submitted.err());

@@ -149,7 +149,7 @@ fn assert_goes_on(yard: &Yard, master: &mut Daemon, past: &Past) {
 
 #[test]
 fn a_backup_made_under_load_is_restored_and_nothing_runs_twice() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&job(&yard));
     let master = yard.start_master();
     let _worker = yard.start_worker("");
@@ -168,7 +168,6 @@ fn a_backup_made_under_load_is_restored_and_nothing_runs_twice() {
     assert_ne!(early.code(), 0);
     assert!(early.err().contains("stop it first"), "{}", early.err());
 
-    let address = yard.worker_address().to_owned();
     let (code, log) = master.stop();
     assert_eq!(code, 0, "{log}");
     let restored = done(&yard, &["restore", file]);
@@ -177,7 +176,7 @@ fn a_backup_made_under_load_is_restored_and_nothing_runs_twice() {
     // What was sealed after the backup, and belongs to no command of it.
     let aside = fs::read_dir(yard.path("master/logs/unknown")).expect("logs were set aside");
     assert!(aside.count() >= 3);
-    let mut master = yard.start_master_at(&address);
+    let mut master = yard.start_master();
     assert_goes_on(&yard, &mut master, &past);
     let (code, log) = master.stop();
     assert_eq!(code, 0, "{log}");
@@ -187,7 +186,7 @@ fn a_backup_made_under_load_is_restored_and_nothing_runs_twice() {
 #[test]
 fn a_dump_of_postgresql_is_adopted_and_nothing_runs_twice() {
     let Some(database) = Postgres::new("end-to-end on PostgreSQL, a restored dump") else { return };
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure_with_state(&database.url(), &job(&yard));
     let master = yard.start_master();
     let _worker = yard.start_worker("");
@@ -199,18 +198,17 @@ fn a_dump_of_postgresql_is_adopted_and_nothing_runs_twice() {
     let early = db(&yard, &["adopt"]);
     assert_ne!(early.code(), 0);
     assert!(early.err().contains("stop it first"), "{}", early.err());
-    let address = yard.worker_address().to_owned();
     let (code, log) = master.stop();
     assert_eq!(code, 0, "{log}");
     database.restore(&dump);
     done(&yard, &["adopt"]);
-    let mut master = yard.start_master_at(&address);
+    let mut master = yard.start_master();
     assert_goes_on(&yard, &mut master, &past);
 }
 
 /// A yard with one finished build and a backup, whose master is stopped.
 fn at_rest() -> (Yard, String) {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&job(&yard));
     let master = yard.start_master();
     let worker = yard.start_worker("");
@@ -256,7 +254,7 @@ fn a_flipped_byte_is_found_in_a_backup_and_in_a_log() {
 
 #[test]
 fn a_backup_in_the_place_of_a_database_is_adopted_first() {
-    let (mut yard, file) = at_rest();
+    let (yard, file) = at_rest();
     fs::copy(&file, yard.path("master/state.db")).expect("the yard is ours");
     let mut refused = yard.start_unready_master();
     let (code, log) = refused.ended();
@@ -271,7 +269,7 @@ fn a_backup_in_the_place_of_a_database_is_adopted_first() {
 
 #[test]
 fn a_damaged_database_is_refused_with_the_steps_of_a_restore_that_work() {
-    let (mut yard, file) = at_rest();
+    let (yard, file) = at_rest();
     let database = yard.path("master/state.db");
     let mut bytes = fs::read(&database).expect("it is there");
     let middle = bytes.len() / 2 / 4096 * 4096;

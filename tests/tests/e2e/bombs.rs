@@ -38,8 +38,8 @@ fn assert_grows_little(door: &Door, what: &str, body: &[u8], memory: &Memory) {
 
 #[test]
 fn a_stranger_with_a_bomb_is_hung_up_on_and_nobody_notices() {
-    let mut yard = Yard::new("");
-    let (master, doors) = open_doors(&mut yard);
+    let yard = Yard::new("");
+    let (master, doors) = open_doors(&yard);
     for door in &doors {
         for (what, body) in bodies(4_000) {
             let throw = || {
@@ -63,8 +63,8 @@ fn a_stranger_with_a_bomb_is_hung_up_on_and_nobody_notices() {
 
 #[test]
 fn a_caller_with_a_bomb_is_told_why_it_is_hung_up_on() {
-    let mut yard = Yard::new("");
-    let (mut master, doors) = open_doors(&mut yard);
+    let yard = Yard::new("");
+    let (mut master, doors) = open_doors(&yard);
     for door in &doors {
         for (what, body) in bodies(1_000_000) {
             let throw = || {
@@ -90,8 +90,8 @@ fn a_caller_with_a_bomb_is_told_why_it_is_hung_up_on() {
 
 #[test]
 fn every_door_has_the_same_limits() {
-    let mut yard = Yard::new("");
-    let (_master, doors) = open_doors(&mut yard);
+    let yard = Yard::new("");
+    let (_master, doors) = open_doors(&yard);
     let length = |size: usize| u32::try_from(size).expect("limits are small").to_be_bytes();
     for door in &doors {
         let mut stranger = door.connect();

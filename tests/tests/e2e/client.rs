@@ -77,7 +77,7 @@ fn interrupt(client: &Client) {
 
 #[test]
 fn a_launcher_passes_everything_and_only_what_is_allowed_of_the_environment() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let mut worker = yard.start_worker("env = { SITE = \"secret of the site\" }");
     for argument in ["--help", "--version", "--", "-q", "--master=tcp:x:1", "status"] {
@@ -109,7 +109,7 @@ fn a_launcher_passes_everything_and_only_what_is_allowed_of_the_environment() {
 
 #[test]
 fn verbs_submit_ask_wait_read_and_stop() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let submitted = yard.changeport(&["submit", "fail"]);
     assert_eq!((submitted.code(), submitted.out().as_str()), (0, "fail#1\n"));
@@ -171,7 +171,7 @@ fn verbs_submit_ask_wait_read_and_stop() {
 
 #[test]
 fn a_sent_change_says_what_became_of_it() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let nobody = yard.changeport(&["send", "--branch", "main", "--comments", "nobody wants it"]);
@@ -189,7 +189,7 @@ fn a_sent_change_says_what_became_of_it() {
 
 #[test]
 fn a_command_killed_by_a_signal_is_128_and_its_number() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     for (signal, code) in [("TERM", 143), ("KILL", 137), ("SEGV", 139)] {
@@ -200,7 +200,7 @@ fn a_command_killed_by_a_signal_is_128_and_its_number() {
 
 #[test]
 fn an_interrupt_in_the_queue_leaves_it_and_is_130() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let client = yard.start_changeport(&["run", "gate"]);
     wait_until_waiting(&yard, 1);
@@ -214,7 +214,7 @@ fn an_interrupt_in_the_queue_leaves_it_and_is_130() {
 
 #[test]
 fn an_interrupt_reaches_the_running_app_whose_own_code_comes_back() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let client = yard.start_changeport(&["run", "gate"]);
@@ -229,7 +229,7 @@ fn an_interrupt_reaches_the_running_app_whose_own_code_comes_back() {
 
 #[test]
 fn what_an_app_does_without_its_caller_is_for_the_administrator_to_say() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let left = yard.start_changeport(&["run", "gate"]);
@@ -251,7 +251,7 @@ fn what_an_app_does_without_its_caller_is_for_the_administrator_to_say() {
 
 #[test]
 fn a_caller_that_does_not_want_to_wait_gets_75_and_leaves_nothing() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let status = yard.path("status.json");
     let mut command = yard.changeport_command();
@@ -315,7 +315,7 @@ fn over_tcp(yard: &Yard, address: &str, token: Option<&str>) -> Command {
 
 #[test]
 fn a_caller_over_tcp_is_who_its_token_says() {
-    let mut yard = yard_with_tcp();
+    let yard = yard_with_tcp();
     let mut master = yard.start_master();
     let _worker = yard.start_worker("");
     let address = tcp_address(&mut master);
@@ -340,7 +340,7 @@ fn a_caller_over_tcp_is_who_its_token_says() {
 
 #[test]
 fn an_app_outlives_a_lost_connection_of_its_caller() {
-    let mut yard = yard_with_tcp();
+    let yard = yard_with_tcp();
     let mut master = yard.start_master();
     let _worker = yard.start_worker("");
     let relay = Relay::to(&tcp_address(&mut master));
@@ -357,7 +357,7 @@ fn an_app_outlives_a_lost_connection_of_its_caller() {
 
 #[test]
 fn a_caller_who_leaves_over_tcp_is_not_waited_for() {
-    let mut yard = yard_with_tcp();
+    let yard = yard_with_tcp();
     let mut master = yard.start_master();
     let address = tcp_address(&mut master);
     let mut command = over_tcp(&yard, &address, Some("laptop.token"));
@@ -372,7 +372,7 @@ fn a_caller_who_leaves_over_tcp_is_not_waited_for() {
 
 #[test]
 fn the_kernel_watches_over_a_caller_on_tcp() {
-    let mut yard = yard_with_tcp();
+    let yard = yard_with_tcp();
     let mut master = yard.start_master();
     let address = tcp_address(&mut master);
     let caller = std::net::TcpStream::connect(&address).expect("the master listens");
@@ -427,7 +427,7 @@ fn with_few_descriptors(command: &mut Command) {
 
 #[test]
 fn a_caller_with_too_many_connections_is_refused_and_others_are_not() {
-    let mut yard = yard_with_tcp();
+    let yard = yard_with_tcp();
     let mut master = yard.start_master_as(with_few_descriptors);
     let _worker = yard.start_worker("");
     let address = tcp_address(&mut master);

@@ -14,7 +14,7 @@ scheduler.push = { type = "any_branch", change_source = "launch", stable_timer =
 
 #[test]
 fn a_full_disk_refuses_new_work_without_haste_and_is_forgotten_once_it_has_space() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     let test = "a full disk of the database";
     let Some(disk) = SmallDisk::mount(test, yard.path("small")) else { return };
     yard.configure_with_state("sqlite:small/state.db", &format!("{TIMER}{ONE}"));
@@ -44,7 +44,7 @@ fn a_full_disk_refuses_new_work_without_haste_and_is_forgotten_once_it_has_space
 
 #[test]
 fn a_lock_of_somebody_else_is_waited_for_and_costs_no_connection() {
-    let mut yard = Yard::new(ONE);
+    let yard = Yard::new(ONE);
     let mut master = yard.start_master();
     let _worker = yard.start_worker("");
     let lock = SqliteLock::take(&yard.path("master/state.db"));
@@ -58,7 +58,7 @@ fn a_lock_of_somebody_else_is_waited_for_and_costs_no_connection() {
 
 #[test]
 fn a_lock_of_half_a_minute_loses_no_work() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&format!("{}{ONE_MORE}", counting(&yard)));
     let mut master = yard.start_master();
     let _worker = yard.start_worker("");
@@ -87,7 +87,7 @@ fn a_lock_of_half_a_minute_loses_no_work() {
 
 #[test]
 fn a_master_that_waits_for_a_lock_still_ends_when_it_is_told_to() {
-    let mut yard = Yard::new(ONE);
+    let yard = Yard::new(ONE);
     let mut master = yard.start_master();
     let lock = SqliteLock::take(&yard.path("master/state.db"));
     let client = yard.start_changeport(&["submit", "one"]);

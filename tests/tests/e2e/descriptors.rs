@@ -101,7 +101,7 @@ fn crowd(yard: &Yard) -> Vec<Raw> {
 
 #[test]
 fn a_master_with_few_descriptors_keeps_some_for_its_work() {
-    let mut yard = yard();
+    let yard = yard();
     let mut master = yard.start_master_as(with_few);
     let _worker = yard.start_worker("");
     start_slow(&yard);
@@ -121,7 +121,7 @@ fn a_master_with_few_descriptors_keeps_some_for_its_work() {
 
 #[test]
 fn a_master_without_descriptors_turns_people_away_and_recovers() {
-    let mut yard = yard();
+    let yard = yard();
     let mut master = yard.start_master();
     let _worker = yard.start_worker("");
     start_slow(&yard);
@@ -139,7 +139,7 @@ fn a_master_without_descriptors_turns_people_away_and_recovers() {
 
 #[test]
 fn a_worker_with_few_descriptors_fills_its_places() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     yard.configure_worker("max_builds = 8\n");
     let mut worker = yard.start_unattached_worker(with_few);
@@ -156,7 +156,7 @@ fn a_worker_with_few_descriptors_fills_its_places() {
 
 #[test]
 fn a_worker_without_descriptors_keeps_its_commands_and_recovers() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let worker = yard.start_worker("");
     start_slow(&yard);

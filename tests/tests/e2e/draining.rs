@@ -27,7 +27,7 @@ fn open_gate(yard: &Yard) {
 
 /// A yard in which the first step of `two#1` waits for its gate.
 fn half_way() -> (Yard, Daemon, Daemon) {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&builders(&yard));
     let master = yard.start_master();
     let worker = yard.start_worker("");
@@ -75,13 +75,12 @@ fn a_drained_worker_finishes_its_build_and_leaves_the_rest_to_the_next() {
 
 #[test]
 fn a_drain_survives_a_restart_of_the_master() {
-    let (mut yard, master, mut worker) = half_way();
+    let (yard, master, mut worker) = half_way();
     let client = drain(&yard, &[]);
     wait_for_state(&yard, "draining");
     assert_eq!(yard.changeport(&["submit", "two"]).code(), 0);
     master.kill();
-    let address = yard.worker_address().to_owned();
-    let mut master = yard.start_master_at(&address);
+    let mut master = yard.start_master();
     master.wait_for("worker w1 attached");
     wait_for_state(&yard, "draining");
     open_gate(&yard);
@@ -136,7 +135,7 @@ fn at_its_deadline_a_drain_ends_commands_where_that_is_wanted() {
 
 #[test]
 fn a_worker_with_nothing_to_do_is_drained_at_once() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&builders(&yard));
     let _master = yard.start_master();
     let mut worker = yard.start_worker("");

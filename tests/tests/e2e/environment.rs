@@ -115,7 +115,7 @@ fn shown(text: &[u8]) -> BTreeMap<String, String> {
 
 #[test]
 fn what_decides_what_a_program_runs_does_not_reach_it_whatever_the_app_allows() {
-    let mut yard = Yard::new(APPS);
+    let yard = Yard::new(APPS);
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let mut sent: Vec<(&str, &str)> = DENIED.iter().map(|name| (*name, "caller")).collect();
@@ -134,7 +134,7 @@ fn what_decides_what_a_program_runs_does_not_reach_it_whatever_the_app_allows() 
 
 #[test]
 fn a_variable_that_the_app_lists_needs_no_word_of_its_caller() {
-    let mut yard = Yard::new(APPS);
+    let yard = Yard::new(APPS);
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     for app in ["some", "all"] {
@@ -157,7 +157,7 @@ fn a_variable_that_the_app_lists_needs_no_word_of_its_caller() {
 
 #[test]
 fn a_launch_that_lacks_variables_is_not_taken_and_is_taken_once_with_them() {
-    let mut yard = Yard::new(APPS);
+    let yard = Yard::new(APPS);
     let lacking = launch("some", &[("DISPLAY", ":1")], &["DISPLAY"]);
     let whole = || {
         let env = [("DISPLAY", ":1"), ("LICENCE", "l")];
@@ -190,7 +190,7 @@ fn a_launch_that_lacks_variables_is_not_taken_and_is_taken_once_with_them() {
 
 #[test]
 fn a_client_that_cannot_be_asked_is_taken_at_its_word() {
-    let mut yard = Yard::new(APPS);
+    let yard = Yard::new(APPS);
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let mut raw = yard.raw_client();

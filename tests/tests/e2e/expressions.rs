@@ -4,7 +4,7 @@ use e2e::Yard;
 
 #[test]
 fn steps_run_where_their_conditions_hold_and_arguments_are_computed() {
-    let mut yard = Yard::new(
+    let yard = Yard::new(
         r#"
 app.x = { builder = "x" }
 [builder.x]

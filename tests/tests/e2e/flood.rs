@@ -22,7 +22,7 @@ fn numbers(last: u64) -> Vec<u8> {
 
 #[test]
 fn beyond_its_cap_an_output_is_its_head_an_exact_gap_and_its_tail() {
-    let mut yard = yard("seq 1 200000", "256KiB");
+    let yard = yard("seq 1 200000", "256KiB");
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let client = yard.changeport(&["run", "flood"]);
@@ -50,7 +50,7 @@ fn a_worker_decides_where_a_step_does_not_and_grants_no_more_than_its_most() {
         )
     };
     let apps = text("silent", "") + &text("greedy", "max_output = \"1GiB\",");
-    let mut yard = Yard::new(&apps);
+    let yard = Yard::new(&apps);
     let _master = yard.start_master();
     let _worker = yard.start_worker("output = { default = \"64KiB\", most = \"128KiB\" }\n");
     for (app, cap) in [("silent", 64 * 1024), ("greedy", 128 * 1024)] {
@@ -82,7 +82,7 @@ fn pattern() -> Vec<u8> {
 #[test]
 fn one_line_of_a_hundred_megabytes_comes_back_byte_for_byte_however_it_is_read() {
     const TIMES: usize = 100;
-    let mut yard = yard(&format!("for i in {{1..{TIMES}}}; do cat \"$PATTERN\"; done"), "1GiB");
+    let yard = yard(&format!("for i in {{1..{TIMES}}}; do cat \"$PATTERN\"; done"), "1GiB");
     let pattern = pattern();
     let file = yard.path("pattern");
     std::fs::write(&file, &pattern).unwrap();
@@ -105,7 +105,7 @@ fn every_byte_value_on_both_streams_comes_back_however_it_is_read() {
     let script = "for i in {1..5}; do dd if=\"$PATTERN\" bs=7777 status=none; \
                   cat \"$PATTERN\" >&2; printf '\\0'; done; printf '\\xf0\\x9f'; sleep 0.1; \
                   printf '\\x98\\x80'";
-    let mut yard = yard(script, "1GiB");
+    let yard = yard(script, "1GiB");
     let mut pattern = pattern();
     pattern.extend(0..=255);
     let file = yard.path("pattern");
@@ -188,7 +188,7 @@ impl Memory {
 #[test]
 fn a_flood_is_in_nobodys_memory_and_stopped_followers_do_not_hold_it_up() {
     const FLOOD_MIB: u64 = 500;
-    let mut yard =
+    let yard =
         yard(&format!("set +o pipefail; yes 0123456789abcde | head -c {FLOOD_MIB}MiB"), "1GiB");
     let master = yard.start_master();
     let worker = yard.start_worker("");

@@ -26,7 +26,7 @@ for i in {{1..100000}}; do echo out $i; done
 
 #[test]
 fn a_command_waits_for_room_on_the_disk_of_its_spool() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     let volume = match Volume::new(&yard.path("worker"), 32) {
         Ok(volume) => volume,
         Err(reason) => return note_skip(&format!("SKIPPED: full disk: {reason}")),

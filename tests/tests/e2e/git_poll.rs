@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 
-use e2e::{Daemon, Repository, Yard, free_address, wait_until};
+use e2e::{Daemon, Port, Repository, Yard, wait_until};
 use serde_json::Value;
 
 /// Source `repo`, whose changes all reach `show`; it prints them field by field.
@@ -70,7 +70,7 @@ fn wait_until_polled(yard: &Yard) {
 
 #[test]
 fn heads_seen_for_the_first_time_are_recorded_and_not_built() {
-    let (mut yard, repository) = yard_with_repository("first_sight = \"record\"");
+    let (yard, repository) = yard_with_repository("first_sight = \"record\"");
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     wait_until_polled(&yard);
@@ -82,7 +82,7 @@ fn heads_seen_for_the_first_time_are_recorded_and_not_built() {
 
 #[test]
 fn the_first_push_to_an_empty_repository_is_a_change() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     let repository = yard.repository("repo");
     yard.configure(&watching(&repository, "first_sight = \"record\""));
     let master = yard.start_master();
@@ -117,7 +117,7 @@ steps = [
 "#,
         repository.url()
     ));
-    let mut yard = yard;
+    let yard = yard;
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     assert_eq!(yard.results("ci", 1), ["SUCCESS"]);
@@ -127,7 +127,7 @@ steps = [
 
 #[test]
 fn a_change_has_the_exact_bytes_of_its_commit() {
-    let (mut yard, repository) = yard_with_repository("");
+    let (yard, repository) = yard_with_repository("");
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     wait_until_polled(&yard);
@@ -157,7 +157,7 @@ fn a_change_has_the_exact_bytes_of_its_commit() {
 
 #[test]
 fn each_commit_between_two_polls_is_a_change_and_a_new_branch_adds_what_is_its_own() {
-    let (mut yard, repository) = yard_with_repository("branches = [\"main\", \"feature/*\"]");
+    let (yard, repository) = yard_with_repository("branches = [\"main\", \"feature/*\"]");
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     wait_until_polled(&yard);
@@ -179,7 +179,7 @@ fn each_commit_between_two_polls_is_a_change_and_a_new_branch_adds_what_is_its_o
 
 #[test]
 fn a_rewritten_branch_is_one_change_and_a_deleted_one_none() {
-    let (mut yard, repository) = yard_with_repository("");
+    let (yard, repository) = yard_with_repository("");
     repository.commit("second", "second");
     repository.commit("third", "third");
     repository.push();
@@ -207,7 +207,7 @@ fn a_rewritten_branch_is_one_change_and_a_deleted_one_none() {
 
 #[test]
 fn a_branch_may_take_the_place_of_a_folder_of_branches_and_the_other_way_round() {
-    let (mut yard, repository) = yard_with_repository("");
+    let (yard, repository) = yard_with_repository("");
     repository.git(["switch", "--quiet", "--create", "x"]);
     repository.push();
     let _master = yard.start_master();
@@ -291,10 +291,11 @@ fn wait_for_trouble(yard: &Yard, master: &Daemon, name: &str, words: &str) {
 
 #[test]
 fn remotes_in_trouble_are_reported_tried_less_often_and_delay_nobody() {
-    let (mut yard, repository) = yard_with_repository("");
+    let (yard, repository) = yard_with_repository("");
     let silent = TcpListener::bind("127.0.0.1:0").expect("find a free port");
     let silent_address = silent.local_addr().expect("it is bound").to_string();
-    let closed = free_address();
+    let nobody = Port::reserve();
+    let closed = nobody.address();
     let bad = |name: &str, url: &str| {
         format!(
             "change_source.{name} = {{ type = \"git_poll\", repository = \"{url}\", \
@@ -334,7 +335,7 @@ fn remotes_in_trouble_are_reported_tried_less_often_and_delay_nobody() {
 
 #[test]
 fn a_source_recovers_when_its_repository_comes_back() {
-    let (mut yard, repository) = yard_with_repository("");
+    let (yard, repository) = yard_with_repository("");
     let mut master = yard.start_master();
     let _worker = yard.start_worker("");
     wait_until_polled(&yard);
@@ -350,7 +351,7 @@ fn a_source_recovers_when_its_repository_comes_back() {
 
 #[test]
 fn what_a_killed_git_left_in_the_mirror_does_not_stop_the_source() {
-    let (mut yard, repository) = yard_with_repository("first_sight = \"build\"");
+    let (yard, repository) = yard_with_repository("first_sight = \"build\"");
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     assert_eq!(yard.results("show", 1), ["SUCCESS"]);
@@ -375,7 +376,7 @@ fn packs_and_loose(yard: &Yard) -> (usize, usize) {
 
 #[test]
 fn a_mirror_is_repacked_when_much_has_piled_up() {
-    let (mut yard, repository) = yard_with_repository("first_sight = \"build\"");
+    let (yard, repository) = yard_with_repository("first_sight = \"build\"");
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     assert_eq!(yard.results("show", 1), ["SUCCESS"]);
@@ -396,7 +397,7 @@ fn a_mirror_is_repacked_when_much_has_piled_up() {
 
 #[test]
 fn no_change_is_lost_or_doubled_when_the_master_is_killed_around_polls() {
-    let (mut yard, repository) = yard_with_repository("first_sight = \"record\"");
+    let (yard, repository) = yard_with_repository("first_sight = \"record\"");
     let master = yard.start_master();
     wait_until_polled(&yard);
     master.kill();

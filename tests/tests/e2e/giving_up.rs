@@ -29,7 +29,7 @@ fn assert_spool_is_empty(yard: &Yard) {
 
 #[test]
 fn a_build_of_a_worker_that_is_away_ends_and_its_command_with_the_return() {
-    let mut yard = yard();
+    let yard = yard();
     let master = yard.start_master();
     let worker = yard.start_worker("");
     let client = yard.start_changeport(&["run", "waits"]);
@@ -61,8 +61,7 @@ fn a_build_of_a_worker_that_is_away_ends_and_its_command_with_the_return() {
     let shims = yard.shims();
     assert_eq!(shims.len(), 1, "the command goes on where it is");
     master.kill();
-    let address = yard.worker_address().to_owned();
-    let _master = yard.start_master_at(&address);
+    let _master = yard.start_master();
     let why = yard.master(&["why", "waits#1"]).out();
     assert!(why.contains("lost(given_up)"), "{why}");
     let _worker = yard.start_worker("");
@@ -74,7 +73,7 @@ fn a_build_of_a_worker_that_is_away_ends_and_its_command_with_the_return() {
 
 #[test]
 fn a_place_is_free_only_after_what_was_given_up_is_gone() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     yard.configure_worker("max_builds = 1\n");
     let worker = yard.start_configured_worker();
@@ -103,7 +102,7 @@ fn a_place_is_free_only_after_what_was_given_up_is_gone() {
 
 #[test]
 fn what_cannot_be_given_up_is_said() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     for (arguments, word) in [
         (&["--worker", "w9", "--give-up"][..], "there is no worker w9"),

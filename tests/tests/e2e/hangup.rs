@@ -13,7 +13,7 @@ steps = [{ name = "hello", command = ["printf", "hello"] }]
 
 #[test]
 fn a_hang_up_ends_neither_daemon() {
-    let mut yard = Yard::new(HELLO);
+    let yard = Yard::new(HELLO);
     let mut master = yard.start_master();
     let mut worker = yard.start_worker("");
     for _ in 0..2 {

@@ -9,7 +9,7 @@ fn send(yard: &Yard, arguments: &[&str]) {
 
 #[test]
 fn a_change_that_touches_nothing_important_is_not_built() {
-    let mut yard = Yard::new(
+    let yard = Yard::new(
         r#"
 scheduler.code = { type = "any_branch", change_source = "launch", builders = ["code"], important_files = ["src/**"] }
 scheduler.docs = { type = "any_branch", change_source = "launch", builders = ["docs"], filter = { files = { glob = "docs/**" }, property.draft = { not = "yes" } } }
@@ -38,7 +38,7 @@ steps = [{ command = ["echo", "docs of ${change.branch}"], when = "change.branch
 
 #[test]
 fn the_files_of_commits_decide_as_well() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     let repository = yard.repository("repo");
     repository.commit("words.md", "one");
     repository.push();

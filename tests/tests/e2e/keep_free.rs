@@ -23,7 +23,7 @@ steps = [
 
 #[test]
 fn the_longest_unused_directory_goes_and_that_of_a_build_stays() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     let _volume = match Volume::new(&yard.path("worker/work"), 64) {
         Ok(volume) => volume,
         Err(reason) => return note_skip(&format!("SKIPPED: keep_free: {reason}")),

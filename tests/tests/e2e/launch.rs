@@ -14,7 +14,7 @@ steps = [{ name = "hello", command = ["printf", "[%s]", "${args}"] }]
 
 #[test]
 fn a_launcher_passes_its_arguments_byte_for_byte() {
-    let mut yard = Yard::new(HELLO);
+    let yard = Yard::new(HELLO);
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let mut hello = yard.launcher("hello");
@@ -27,7 +27,7 @@ fn a_launcher_passes_its_arguments_byte_for_byte() {
 
 #[test]
 fn output_and_exit_code_are_the_programs_own() {
-    let mut yard = Yard::new(
+    let yard = Yard::new(
         r#"
 app.both = { builder = "both" }
 app.dies = { builder = "dies" }
@@ -49,7 +49,7 @@ steps = [{ name = "dies", script = "kill -9 $$" }]
 
 #[test]
 fn an_unknown_app_is_127_before_anything_is_queued() {
-    let mut yard = Yard::new(HELLO);
+    let yard = Yard::new(HELLO);
     let _master = yard.start_master();
     let finished = finish(&mut yard.launcher("helo"));
     assert_eq!(finished.code(), 127);
@@ -60,7 +60,7 @@ fn an_unknown_app_is_127_before_anything_is_queued() {
 
 #[test]
 fn a_program_that_cannot_run_is_told_in_a_sentence_and_to_programs_in_words() {
-    let mut yard = Yard::new(
+    let yard = Yard::new(
         r#"
 app.nope = { builder = "nope" }
 [builder.nope]

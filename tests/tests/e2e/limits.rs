@@ -60,7 +60,7 @@ fn assert_clean(yard: &Yard) {
 
 #[test]
 fn a_fork_bomb_fails_with_pids_limit() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let mut worker = yard.start_worker("");
     let line = worker.wait_for("control groups: ");
@@ -80,7 +80,7 @@ fn a_fork_bomb_fails_with_pids_limit() {
 
 #[test]
 fn a_step_that_runs_out_of_memory_is_oom_and_no_signal() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let mut worker = yard.start_worker("");
     let line = worker.wait_for("control groups: ");
@@ -102,7 +102,7 @@ fn a_step_that_runs_out_of_memory_is_oom_and_no_signal() {
 #[test]
 fn a_place_is_free_only_once_nobody_is_left_with_and_without_control_groups() {
     for choice in ["auto", "v2", "v1", "off"] {
-        let mut yard = yard();
+        let yard = yard();
         let _master = yard.start_master();
         yard.configure_worker(&format!("control_groups = \"{choice}\"\nmax_builds = 1\n"));
         let mut worker = yard.start_configured_worker();
@@ -122,7 +122,7 @@ fn a_place_is_free_only_once_nobody_is_left_with_and_without_control_groups() {
 
 #[test]
 fn a_limit_that_cannot_be_kept_is_told_and_not_forgotten() {
-    let mut yard = yard();
+    let yard = yard();
     let _master = yard.start_master();
     let mut worker = yard.start_worker("control_groups = \"off\"\nmemory = { most = \"1GiB\" }\n");
     worker.wait_for("control groups: none");

@@ -24,7 +24,7 @@ fn assert_ranges(yard: &Yard) {
 
 #[test]
 fn lines_of_a_log_are_found_while_it_grows_and_once_it_is_sealed() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     let go = yard.path("go");
     yard.configure(&format!(
         "app.count = {{ builder = \"count\" }}\n[builder.count]\nworkers = [\"local\"]\n\

@@ -18,15 +18,14 @@ fn yard_on(test: &str, more: impl FnOnce(&Yard) -> String) -> Option<(Yard, Post
 
 #[test]
 fn a_client_does_not_notice_that_its_master_on_postgresql_was_killed() {
-    let Some((mut yard, _database)) = yard_on("a killed master", counting) else { return };
+    let Some((yard, _database)) = yard_on("a killed master", counting) else { return };
     let master = yard.start_master();
     assert!(!yard.path("master/state.db").exists(), "its state is elsewhere");
     let _worker = yard.start_worker("");
     let client = yard.start_changeport(&["run", "count"]);
     wait_for_half_way(&yard);
     master.kill();
-    let address = yard.worker_address().to_owned();
-    let mut master = yard.start_master_at(&address);
+    let mut master = yard.start_master();
     master.wait_for("worker w1 attached");
     open_gate(&yard);
     let finished = client.finish();
@@ -38,7 +37,7 @@ fn a_client_does_not_notice_that_its_master_on_postgresql_was_killed() {
 
 #[test]
 fn what_postgresql_was_told_waits_for_a_worker_over_restarts() {
-    let Some((mut yard, _database)) = yard_on("a queue", |_yard| ONE.to_owned()) else { return };
+    let Some((yard, _database)) = yard_on("a queue", |_yard| ONE.to_owned()) else { return };
     let master = yard.start_master();
     for number in 1..=5 {
         let argument = format!("{number} \u{e4}\n");
@@ -71,7 +70,7 @@ fn assert_second_is_refused(yard: &Yard) {
 
 #[test]
 fn a_second_master_on_the_same_postgresql_database_is_refused() {
-    let Some((mut yard, _database)) = yard_on("two masters", |_yard| ONE.to_owned()) else {
+    let Some((yard, _database)) = yard_on("two masters", |_yard| ONE.to_owned()) else {
         return;
     };
     let _master = yard.start_master();
@@ -82,7 +81,7 @@ fn a_second_master_on_the_same_postgresql_database_is_refused() {
 
 #[test]
 fn a_cut_connection_to_postgresql_loses_nothing() {
-    let Some((mut yard, database)) = yard_on("a cut connection", |_yard| ONE.to_owned()) else {
+    let Some((yard, database)) = yard_on("a cut connection", |_yard| ONE.to_owned()) else {
         return;
     };
     let _master = yard.start_master();
@@ -121,7 +120,7 @@ fn stops_within_two_seconds(master: Daemon) {
 
 #[test]
 fn a_frozen_server_holds_work_up_and_loses_none() {
-    let Some((mut yard, database)) = yard_on_own("a frozen server", one_and_counting) else {
+    let Some((yard, database)) = yard_on_own("a frozen server", one_and_counting) else {
         return;
     };
     let mut master = yard.start_master();
@@ -149,20 +148,19 @@ fn a_frozen_server_holds_work_up_and_loses_none() {
 
 #[test]
 fn a_master_ends_within_two_seconds_while_its_server_is_frozen() {
-    let Some((mut yard, database)) = yard_on_own("a stop while frozen", one_and_counting) else {
+    let Some((yard, database)) = yard_on_own("a stop while frozen", one_and_counting) else {
         return;
     };
     let master = yard.start_master();
     let _worker = yard.start_worker("");
     let counts = yard.start_changeport(&["run", "count"]);
     wait_for_half_way(&yard);
-    let address = yard.worker_address().to_owned();
     database.server().freeze();
     stops_within_two_seconds(master);
     // A start waits for the server, and can be told to end as well.
     stops_within_two_seconds(yard.start_master_unready());
     database.server().thaw();
-    let mut master = yard.start_master_at(&address);
+    let mut master = yard.start_master();
     master.wait_for("worker w1 attached");
     open_gate(&yard);
     let counted = counts.finish();

@@ -27,7 +27,7 @@ fn property(yard: &Yard, request: &str, name: &str) -> (serde_json::Value, Strin
 
 #[test]
 fn a_step_sets_properties_that_later_steps_and_people_see_with_their_source() {
-    let mut yard = Yard::new(BUILDERS);
+    let yard = Yard::new(BUILDERS);
     let master = yard.start_master();
     let _worker = yard.start_worker("");
     let ran = yard.changeport(&["run", "split"]);
@@ -52,7 +52,7 @@ fn a_step_sets_properties_that_later_steps_and_people_see_with_their_source() {
 
 #[test]
 fn a_change_cannot_say_who_sent_it() {
-    let mut yard = Yard::new(
+    let yard = Yard::new(
         r#"
 scheduler.push = { type = "any_branch", change_source = "launch", builders = ["who"] }
 [builder.who]
@@ -71,7 +71,7 @@ steps = [{ name = "who", command = ["echo", "${prop.owner}", "${prop.level}"] }]
 
 #[test]
 fn properties_that_are_none_are_the_exception_of_their_step() {
-    let mut yard = Yard::new(
+    let yard = Yard::new(
         r#"
 app.none = { builder = "none" }
 app.huge = { builder = "huge" }
@@ -126,10 +126,9 @@ fn wait_until_up(yard: &Yard) {
 
 #[test]
 fn no_kill_of_a_daemon_takes_what_a_step_left() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&waiting(&yard));
     let master = yard.start_master();
-    let address = yard.worker_address().to_owned();
     let worker = yard.start_worker("");
     assert_eq!(yard.changeport(&["submit", "x"]).out(), "x#1\n");
     wait_until_up(&yard);
@@ -141,7 +140,7 @@ fn no_kill_of_a_daemon_takes_what_a_step_left() {
     let worker = yard.start_unattached_worker(|_command| {});
     worker.kill();
     let _worker = yard.start_unattached_worker(|_command| {});
-    let _master = yard.start_master_at(&address);
+    let _master = yard.start_master();
     let waited = yard.changeport(&["wait", "x#1"]);
     assert_eq!(waited.code(), 0, "{}", waited.err());
     assert_eq!(yard.log_of("x#1"), b"up\nn is 7\n");
@@ -150,7 +149,7 @@ fn no_kill_of_a_daemon_takes_what_a_step_left() {
 
 #[test]
 fn a_step_whose_supervisor_is_killed_sets_nothing() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&waiting(&yard));
     let _master = yard.start_master();
     let _worker = yard.start_worker("");

@@ -51,14 +51,13 @@ pub(super) fn open_gate(yard: &Yard) {
 
 #[test]
 fn a_client_does_not_notice_that_its_master_was_killed() {
-    let mut yard = half_way();
+    let yard = half_way();
     let master = yard.start_master();
     let _worker = yard.start_worker("");
     let client = yard.start_changeport(&["run", "count"]);
     wait_for_half_way(&yard);
     master.kill();
-    let address = yard.worker_address().to_owned();
-    let mut master = yard.start_master_at(&address);
+    let mut master = yard.start_master();
     master.wait_for("worker w1 attached");
     open_gate(&yard);
     let finished = client.finish();
@@ -72,7 +71,7 @@ fn a_client_does_not_notice_that_its_master_was_killed() {
 
 #[test]
 fn a_command_goes_on_while_its_worker_daemon_is_dead() {
-    let mut yard = half_way();
+    let yard = half_way();
     let _master = yard.start_master();
     let worker = yard.start_worker("");
     let client = yard.start_changeport(&["run", "count"]);
@@ -89,7 +88,7 @@ fn a_command_goes_on_while_its_worker_daemon_is_dead() {
 
 #[test]
 fn a_command_that_ends_while_both_daemons_are_dead_keeps_its_result() {
-    let mut yard = half_way();
+    let yard = half_way();
     let master = yard.start_master();
     let worker = yard.start_worker("");
     let submitted = yard.changeport(&["submit", "count"]);
@@ -113,7 +112,7 @@ fn a_command_that_ends_while_both_daemons_are_dead_keeps_its_result() {
 
 #[test]
 fn a_killed_shim_loses_exactly_its_command_and_takes_its_tree_along() {
-    let mut yard = Yard::new(
+    let yard = Yard::new(
         r#"
 app.tree = { builder = "tree" }
 [builder.tree]
@@ -162,7 +161,7 @@ steps = [{ name = "tree", script = "setsid sleep 1000 & sleep 1000 & echo $$ $!;
 
 #[test]
 fn what_was_accepted_waits_for_a_worker_over_restarts() {
-    let mut yard = Yard::new(
+    let yard = Yard::new(
         "app.one = { builder = \"one\" }\n[builder.one]\nworkers = [\"local\"]\n\
          steps = [{ name = \"one\", command = [\"echo\", \"${args}\"] }]\n",
     );

@@ -42,7 +42,7 @@ fn words(yard: &Yard, builder: &str) -> (String, Vec<String>) {
 
 #[test]
 fn a_build_is_what_its_flags_make_of_exit_codes() {
-    let mut yard = Yard::new(BUILDERS);
+    let yard = Yard::new(BUILDERS);
     let checked = yard.master(&["check"]);
     assert!(checked.code() == 0 && !checked.out().contains("W06"), "{}", checked.out());
     let _master = yard.start_master();
@@ -61,7 +61,7 @@ fn a_build_is_what_its_flags_make_of_exit_codes() {
 
 #[test]
 fn what_an_exit_code_means_is_decided_by_the_plan_the_build_began_with() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     let gate = yard.path("gate");
     let builder = |codes: &str| {
         format!(
@@ -72,13 +72,12 @@ fn what_an_exit_code_means_is_decided_by_the_plan_the_build_began_with() {
     };
     yard.configure(&builder(", exit_codes = { 9 = \"success\" }"));
     let master = yard.start_master();
-    let address = yard.worker_address().to_owned();
     let _worker = yard.start_worker("");
     assert_eq!(yard.changeport(&["submit", "x"]).out(), "x#1\n");
     wait_until("x#1 to run", || (yard.log_of("x#1") == b"up\n").then_some(()));
     master.kill();
     yard.configure(&builder(""));
-    let _master = yard.start_master_at(&address);
+    let _master = yard.start_master();
     fs::write(gate, "").expect("the yard is ours");
     assert_eq!(yard.changeport(&["wait", "x#1"]).code(), 0, "by the plan of before");
     assert_eq!(yard.results("x", 1), ["SUCCESS"]);

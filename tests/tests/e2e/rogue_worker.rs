@@ -38,7 +38,7 @@ struct Rogue {
 
 impl Rogue {
     fn new() -> Self {
-        let mut yard = Yard::new("");
+        let yard = Yard::new("");
         yard.configure(&config(&yard));
         yard.draw_token("w2", "w2.token", "w2.hash");
         let hashes = ["tokens", "w2.hash"].map(|file| fs::read_to_string(yard.path(file)));

@@ -28,7 +28,7 @@ fn mount(yard: &Yard) -> Result<SickDisk, String> {
 
 #[test]
 fn what_a_failed_sync_left_in_memory_is_written_again_before_it_is_built_upon() {
-    let Some((mut yard, disk)) = sick_yard() else { return };
+    let Some((yard, disk)) = sick_yard() else { return };
     let mut master = yard.start_master();
     assert_eq!(yard.changeport(&["submit", "job", "one"]).out(), "job#1\n");
     // All of them: SQLite takes a log that it can fold into its database away when it is closed.
@@ -53,7 +53,7 @@ fn what_a_failed_sync_left_in_memory_is_written_again_before_it_is_built_upon() 
 
 #[test]
 fn a_log_that_cannot_be_sealed_is_sealed_when_the_disk_is_well_again() {
-    let Some((mut yard, disk)) = sick_yard() else { return };
+    let Some((yard, disk)) = sick_yard() else { return };
     let mut master = yard.start_master();
     let _worker = yard.start_worker("");
     disk.ail(Ailment { part: Part::Logs, deed: Deed::Sync, times: u32::MAX });

@@ -91,7 +91,7 @@ fn assert_places(yard: &Yard, places: usize) {
 
 #[test]
 fn a_worker_runs_as_many_builds_at_once_as_it_says() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&waiting_builds(&yard));
     let _master = yard.start_master();
     yard.configure_worker("max_builds = 3\n");
@@ -101,7 +101,7 @@ fn a_worker_runs_as_many_builds_at_once_as_it_says() {
 
 #[test]
 fn a_worker_runs_no_more_builds_at_once_than_its_group_allows() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&waiting_builds(&yard));
     let text = fs::read_to_string(yard.path("master.toml")).expect("the yard is ours");
     yard.write("master.toml", &text.replace("max_builds = 8", "max_builds = 2"));
@@ -112,17 +112,16 @@ fn a_worker_runs_no_more_builds_at_once_than_its_group_allows() {
 
 #[test]
 fn places_are_still_taken_after_a_restart_of_the_master() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&waiting_builds(&yard));
     let master = yard.start_master();
-    let address = yard.worker_address().to_owned();
     yard.configure_worker("max_builds = 1\n");
     let _worker = yard.start_configured_worker();
     submit(&yard, 1);
     submit(&yard, 2);
     wait_until_up(&yard, 1);
     master.kill();
-    let mut master = yard.start_master_at(&address);
+    let mut master = yard.start_master();
     master.wait_for("worker w1 attached");
     wait_until("the one place to be taken again", || {
         let why = yard.master(&["why", "slow#2"]).out();

@@ -13,10 +13,11 @@ const SOCKETS: [&str; 2] = ["change.sock", "control.sock"];
 
 #[test]
 fn a_second_master_leaves_the_sockets_of_the_first_alone() {
-    let mut yard = Yard::new(APP);
+    let yard = Yard::new(APP);
     let master = yard.start_master();
     let text = fs::read_to_string(yard.path("master.toml")).expect("read the configuration");
-    yard.write("second.toml", &text.replace("data = \"master\"", "data = \"second\""));
+    let text = text.replace("data = \"master\"", "data = \"second\"");
+    yard.write("second.toml", &text.replace(yard.worker_address(), "127.0.0.1:0"));
     let second = finish(yard.bare_master_command().arg("--config").arg(yard.path("second.toml")));
     assert_ne!(second.code(), 0, "{}", second.err());
     let told = format!("another process listens on {}", yard.path("change.sock").display());
@@ -31,7 +32,7 @@ fn a_second_master_leaves_the_sockets_of_the_first_alone() {
 
 #[test]
 fn what_is_no_socket_is_never_removed() {
-    let mut yard = Yard::new(APP);
+    let yard = Yard::new(APP);
     for name in SOCKETS {
         yard.write(name, "dear");
         let (code, log) = yard.start_unready_master().ended();
@@ -53,7 +54,7 @@ fn what_is_no_socket_is_never_removed() {
 
 #[test]
 fn a_killed_masters_sockets_are_taken_over_and_a_stranger_in_their_place_is_left() {
-    let mut yard = Yard::new(APP);
+    let yard = Yard::new(APP);
     yard.start_master().kill();
     assert_eq!(SOCKETS.map(|name| yard.path(name).exists()), [true; 2]);
     let master = yard.start_master();

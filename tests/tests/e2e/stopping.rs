@@ -38,7 +38,7 @@ fn end(client: Client) {
 
 #[test]
 fn a_master_that_cannot_write_ends_within_two_seconds() {
-    let mut yard = Yard::new(WAITS);
+    let yard = Yard::new(WAITS);
     let master = yard.start_master();
     let _held = SqliteLock::take(&yard.path("master/state.db"));
     let client = keep_busy(&yard, &master);
@@ -51,7 +51,7 @@ fn a_master_that_cannot_write_ends_within_two_seconds() {
 
 #[test]
 fn a_second_signal_ends_a_master_at_once() {
-    let mut yard = Yard::new(WAITS);
+    let yard = Yard::new(WAITS);
     let mut master = yard.start_master();
     let _held = SqliteLock::take(&yard.path("master/state.db"));
     let client = keep_busy(&yard, &master);
@@ -80,7 +80,7 @@ fn keep_worker_busy(yard: &Yard) {
 
 #[test]
 fn a_worker_that_cannot_read_its_spool_ends_within_two_seconds() {
-    let mut yard = Yard::new(WAITS);
+    let yard = Yard::new(WAITS);
     let _master = yard.start_master();
     let mut worker = yard.start_worker("");
     keep_worker_busy(&yard);
@@ -92,7 +92,7 @@ fn a_worker_that_cannot_read_its_spool_ends_within_two_seconds() {
 
 #[test]
 fn a_second_signal_ends_a_worker_at_once() {
-    let mut yard = Yard::new(WAITS);
+    let yard = Yard::new(WAITS);
     let _master = yard.start_master();
     let mut worker = yard.start_worker("");
     keep_worker_busy(&yard);

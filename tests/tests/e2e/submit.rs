@@ -32,7 +32,7 @@ fn launch(id: &str) -> Vec<u8> {
 
 #[test]
 fn many_submissions_at_once_are_answered_in_their_order_and_each_once() {
-    let mut yard = Yard::new(HELLO);
+    let yard = Yard::new(HELLO);
     let _master = yard.start_master();
     let mut socket = UnixStream::connect(yard.path("change.sock")).expect("connect");
     let mut bytes = encode(&Hello::new(Role::Client, None)).expect("a hello is small");

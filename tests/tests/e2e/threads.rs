@@ -79,7 +79,7 @@ fn children(pid: Pid) -> Vec<Pid> {
 #[test]
 fn a_master_without_threads_goes_on_with_the_one_it_keeps() {
     let Some(limit) = TaskLimit::new("master") else { return };
-    let mut yard = Yard::new(JOB);
+    let yard = Yard::new(JOB);
     let mut master = yard.start_master();
     let _worker = yard.start_worker("");
     limit.hold(master.pid());
@@ -112,7 +112,7 @@ fn a_master_without_threads_goes_on_with_the_one_it_keeps() {
 #[test]
 fn a_worker_without_processes_says_that_a_command_did_not_start() {
     let Some(limit) = TaskLimit::new("worker") else { return };
-    let mut yard = Yard::new(JOB);
+    let yard = Yard::new(JOB);
     let _master = yard.start_master();
     let mut worker = yard.start_worker("");
     limit.hold(worker.pid());

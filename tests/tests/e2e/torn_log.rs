@@ -14,7 +14,7 @@ struct Ended {
 }
 
 /// Lets a command write, then write more and end while its worker is dead.
-fn ended_unseen(yard: &mut Yard) -> Ended {
+fn ended_unseen(yard: &Yard) -> Ended {
     let gate = yard.path("gate");
     yard.configure(&format!(
         "app.lines = {{ builder = \"lines\" }}\n[builder.lines]\nworkers = [\"local\"]\n\
@@ -41,11 +41,10 @@ fn ended_unseen(yard: &mut Yard) -> Ended {
     Ended { spool, output, kept, whole }
 }
 
-fn assert_sealed(yard: &mut Yard, ended: &Ended, bytes: u64) {
+fn assert_sealed(yard: &Yard, ended: &Ended, bytes: u64) {
     let file = OpenOptions::new().write(true).open(&ended.output).expect("the yard is ours");
     file.set_len(bytes).expect("the yard is ours");
-    let address = yard.worker_address().to_owned();
-    let _master = yard.start_master_at(&address);
+    let _master = yard.start_master();
     let _worker = yard.start_worker("");
     let waited = yard.changeport(&["wait", "lines#1"]);
     assert_eq!(waited.code(), 3, "its result is known: {}", waited.err());
@@ -62,15 +61,15 @@ fn assert_sealed(yard: &mut Yard, ended: &Ended, bytes: u64) {
 
 #[test]
 fn a_log_of_which_the_master_has_more_is_sealed_as_the_master_has_it() {
-    let mut yard = Yard::new("");
-    let ended = ended_unseen(&mut yard);
-    assert_sealed(&mut yard, &ended, ended.kept / 2);
+    let yard = Yard::new("");
+    let ended = ended_unseen(&yard);
+    assert_sealed(&yard, &ended, ended.kept / 2);
 }
 
 #[test]
 fn a_log_that_is_torn_is_taken_as_far_as_it_is_whole() {
-    let mut yard = Yard::new("");
-    let ended = ended_unseen(&mut yard);
+    let yard = Yard::new("");
+    let ended = ended_unseen(&yard);
     assert!(ended.whole > ended.kept + 2);
-    assert_sealed(&mut yard, &ended, ended.whole - 2);
+    assert_sealed(&yard, &ended, ended.whole - 2);
 }

@@ -82,12 +82,10 @@ fn twenty_rolling_restarts_with_another_build_fail_no_build() {
     ];
     assert_eq!(builds[1].version, OTHER);
     assert_ne!(builds[0].version, OTHER);
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&builders(&yard));
     let mut master = yard.start_master();
-    let address = yard.worker_address().to_owned();
     let mut worker = yard.start_worker("");
-    yard.listen_at(&address);
     let mut rounds = 0;
     for restart in 0..RESTARTS {
         let build = &builds[(restart + 1) % 2];

@@ -10,7 +10,7 @@ const APP: &str = "app.hello = { builder = \"hello\" }\n[builder.hello]\nworkers
 
 #[test]
 fn a_lookup_that_blocks_holds_up_nobody_else() {
-    let mut yard = Yard::new(APP);
+    let yard = Yard::new(APP);
     let test = "a user database that does not answer";
     let Some(mut users) = UserDatabase::new(test, yard.path("nscd")) else { return };
     let _master = yard.start_master_as(|command| users.impose_on(command));
@@ -32,7 +32,7 @@ fn a_lookup_that_blocks_holds_up_nobody_else() {
 
 #[test]
 fn a_master_stops_in_time_while_a_lookup_blocks() {
-    let mut yard = Yard::new(APP);
+    let yard = Yard::new(APP);
     let test = "stopping beside a user database that does not answer";
     let Some(mut users) = UserDatabase::new(test, yard.path("nscd")) else { return };
     let master = yard.start_master_as(|command| users.impose_on(command));

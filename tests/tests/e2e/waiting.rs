@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A worker with one place that is taken, and two requests that wait for it.
 fn full() -> (Yard, Daemon, Daemon) {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     let gate = yard.path("gate").display().to_string();
     yard.configure(&format!(
         r#"

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use e2e::{Yard, free_address, wait_until};
+use e2e::{Port, Yard, wait_until};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 const ONE: &str = r#"
@@ -16,24 +16,26 @@ steps = [{ name = "env", command = ["env"], env = { OF_STEP = "step" } }]
 fn a_worker_passes_over_a_dead_address_and_follows_its_master_to_another() {
     let mut yard = Yard::new(ONE);
     let master = yard.start_master();
-    let (dead, next) = (free_address(), free_address());
-    yard.configure_worker_of(&[&dead, yard.worker_address(), &next], "");
+    let (dead, next) = (Port::reserve(), Port::reserve());
+    let addresses = [dead.address(), yard.worker_address(), next.address()];
+    yard.configure_worker_of(&addresses, "");
     let mut worker = yard.start_configured_worker();
-    worker.wait_for(&dead);
+    worker.wait_for(dead.address());
     assert_eq!(yard.changeport(&["run", "env"]).code(), 0);
     let status = yard.worker(&["status"]).out();
     assert!(status.contains(&format!("attached to yard ({})", yard.worker_address())), "{status}");
     master.kill();
-    let mut master = yard.start_master_at(&next);
+    yard.move_to(next);
+    let mut master = yard.start_master();
     master.wait_for("worker w1 attached");
     assert_eq!(yard.changeport(&["run", "env"]).code(), 0);
     let status = yard.worker(&["status"]).out();
-    assert!(status.contains(&next), "{status}");
+    assert!(status.contains(yard.worker_address()), "{status}");
 }
 
 #[test]
 fn a_command_gets_its_own_environment_and_nothing_of_the_daemons() {
-    let mut yard = Yard::new(ONE);
+    let yard = Yard::new(ONE);
     let _master = yard.start_master();
     yard.configure_worker("env = { OF_WORKER = \"worker\", PATH = \"/usr/bin:/bin\" }\n");
     let mut worker = yard.start_unattached_worker(|command| {
@@ -84,7 +86,7 @@ fn assert_tree_ended(yard: &Yard, build: &str) {
 
 #[test]
 fn a_time_limit_ends_the_whole_tree() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&format!(
         r#"
 app.whole = {{ builder = "whole" }}
@@ -152,7 +154,7 @@ fn what_follows_a_failure_is_for_the_step_to_say() {
         builder("worse", &[step("a", 3, ""), next(), step("clean", 4, always)]),
         builder("late", &[step("a", 0, ""), next(), step("clean", 4, always)]),
     ];
-    let mut yard = Yard::new(&builders.concat());
+    let yard = Yard::new(&builders.concat());
     let _master = yard.start_master();
     let _worker = yard.start_worker("");
     for (app, result, code, steps) in [
@@ -169,7 +171,7 @@ fn what_follows_a_failure_is_for_the_step_to_say() {
 
 #[test]
 fn a_step_that_always_runs_also_runs_after_a_stop() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     let cleaned = yard.path("cleaned");
     yard.configure(&format!(
         r#"
@@ -209,7 +211,7 @@ fn lose_command(yard: &Yard) {
 
 #[test]
 fn a_lost_command_runs_again_only_where_that_is_safe() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     let gate = yard.path("gate").display().to_string();
     let witness = yard.witnesses().script();
     let builder = |name: &str, more: &str| {
@@ -246,7 +248,7 @@ fn a_lost_command_runs_again_only_where_that_is_safe() {
 
 #[test]
 fn a_stopped_worker_leaves_its_commands_running_unless_told_to_kill_them() {
-    let mut yard = Yard::new("");
+    let yard = Yard::new("");
     yard.configure(&format!(
         r#"
 app.gate = {{ builder = "gate" }}
@@ -286,7 +288,7 @@ steps = [{{ name = "gate", script = "echo up; until test -e {}; do sleep 0.02; d
 
 #[test]
 fn a_program_that_is_not_there_is_126_with_the_reason() {
-    let mut yard = Yard::new(
+    let yard = Yard::new(
         r#"
 app.none = { builder = "none" }
 [builder.none]
@@ -304,7 +306,7 @@ steps = [{ name = "none", command = ["no-such-program", "x"] }]
 
 #[test]
 fn a_long_connection_does_not_keep_the_logs_of_its_commands_open() {
-    let mut yard = Yard::new(ONE);
+    let yard = Yard::new(ONE);
     let master = yard.start_master();
     let _worker = yard.start_worker("");
     for _ in 0..20 {
