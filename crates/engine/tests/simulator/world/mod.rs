@@ -188,9 +188,15 @@ impl World {
         if self.clients.following.contains_key(&request) {
             return;
         }
-        self.clients.following.insert(request, false);
+        let epoch = self.epoch;
         self.take(vec![Event::FollowerCame { request }]);
-        self.clients.look(request, &self.database);
+        // Before the master has heard of it, it does not count among those the master knows.
+        if epoch == self.epoch {
+            self.clients.following.insert(request, false);
+            self.clients.look(request, &self.database);
+        } else {
+            self.clients.cut_off.insert(request);
+        }
     }
 
     fn leave_one(&mut self) {
