@@ -28,6 +28,8 @@ pub struct StopOrder {
 }
 
 impl StopOrder {
+    /// Asks, and ends the whole tree where that did not help in ten seconds.
+    pub const ASK: Self = Self { signal: 15, grace_ms: 10_000 };
     /// Ends the whole tree at once.
     pub const KILL: Self = Self { signal: 9, grace_ms: 0 };
 }

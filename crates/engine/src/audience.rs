@@ -98,6 +98,15 @@ impl Engine {
         }
     }
 
+    /// Follows a request to another place in its line.
+    pub(crate) fn move_seat(&mut self, id: RequestId) {
+        let known = &mut self.volatile.audience.known;
+        known.retain(|(_, key), _| key.1 != id);
+        if self.volatile.followers.contains_key(&id) {
+            self.attend(id);
+        }
+    }
+
     /// Looks at the audience, unless that was done a moment ago; then it is done later.
     pub(crate) fn tell_audience(&mut self, now: Now) {
         let audience = &mut self.volatile.audience;
@@ -128,7 +137,7 @@ impl Engine {
         if !is_waiting || !self.volatile.followers.contains_key(&key.1) {
             return None;
         }
-        let ahead = self.durable.ahead_of(builder, key)?;
+        let ahead = self.durable.index().ahead_of(builder, key)?;
         let blockers = match blockers.get(builder) {
             Some(known) => known.clone(),
             None => {

@@ -68,7 +68,7 @@ fn end_queue(durable: &mut Durable, wall_us: i64) {
         .map(|request| request.id)
         .collect();
     for request in waiting {
-        durable.set_request_state(request, lost(wall_us));
+        end(durable, request, wall_us);
     }
 }
 
@@ -91,6 +91,14 @@ fn end_idle_builds(durable: &mut Durable, wall_us: i64) {
             step.ended_us = Some(wall_us);
         }
         durable.end_build(id, BuildResult::Exception, wall_us);
+        end(durable, request, wall_us);
+    }
+}
+
+/// Ends a request with all that were merged into it.
+fn end(durable: &mut Durable, request: RequestId, wall_us: i64) {
+    let merged: Vec<RequestId> = durable.index().merged_into(request).collect();
+    for request in merged.into_iter().chain([request]) {
         durable.set_request_state(request, lost(wall_us));
     }
 }

@@ -4,6 +4,7 @@ use attempt::master::{Command as Half, Input, Output, State};
 use attempt::{CommandId, Outcome};
 use config::Name;
 
+use crate::close::Verdict;
 use crate::decision::{Action, Directive, StartOrder};
 use crate::engine::Engine;
 use crate::id::{BuildId, RequestId};
@@ -26,6 +27,7 @@ impl Engine {
     /// Starts a build of a waiting request on a worker with a free place.
     pub(crate) fn start_build(&mut self, now: Now, request: RequestId, worker: Name) {
         let settings = self.settings.clone();
+        self.absorb(request);
         let Some(waiting) = self.durable.request(request) else { return };
         let Some(builder) = settings.builders.get(&waiting.builder) else { return };
         let (name, builder_name) = (waiting.name.clone(), waiting.builder.clone());
@@ -294,15 +296,7 @@ impl Engine {
     pub(crate) fn conclude(&mut self, now: Now, id: BuildId, verdict: Verdict) {
         let Some(request) = self.durable.build(id).map(|build| build.request) else { return };
         self.durable.end_build(id, verdict.result, now.wall_us);
-        let done = RequestState::Done {
-            result: verdict.result,
-            reason: verdict.reason,
-            exit_code: verdict.exit_code,
-            ended_us: now.wall_us,
-        };
-        self.durable.set_request_state(request, done);
-        self.volatile.forget_request(request);
-        self.actions.push(Action::RequestChanged { request });
+        self.close(now, request, verdict);
     }
 }
 
@@ -320,13 +314,6 @@ fn next(build: &Build) -> Option<Next> {
         }
     }
     Some(Next::Finish)
-}
-
-/// The end of a build.
-pub(crate) struct Verdict {
-    pub(crate) result: BuildResult,
-    pub(crate) reason: String,
-    pub(crate) exit_code: u8,
 }
 
 /// Adds up the steps of a build that is over.

@@ -89,6 +89,7 @@ pub enum Answer {
     /// The polled heads and changes are committed.
     Polled,
     Stopped(Stopped),
+    Prioritized(Prioritized),
     /// These have ended.
     GivenUp(Vec<GivenUp>),
 }
@@ -122,6 +123,20 @@ pub enum Stopped {
     /// It runs, and only one that waits was meant.
     Spared,
     /// It had ended before.
+    Done,
+}
+
+/// Where a request was when its priority was to be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prioritized {
+    /// It has it now.
+    Waiting,
+    /// It goes where the other one goes.
+    Merged {
+        into: RequestName,
+    },
+    /// It was served before.
+    Running,
     Done,
 }
 

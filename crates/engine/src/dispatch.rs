@@ -23,7 +23,7 @@ impl Engine {
 
     /// Says whether a request made now for the builder would start at once.
     pub(crate) fn can_start_now(&self, builder: &Name) -> bool {
-        self.durable.head(builder).is_none() && self.free_worker(builder).is_some()
+        self.durable.index().head(builder).is_none() && self.free_worker(builder).is_some()
     }
 
     /// Returns how many builds a worker takes: the least of what it and the configuration say.
@@ -53,8 +53,8 @@ impl Engine {
         if !self.volatile.workers.keys().any(|worker| self.free_places(worker) > 0) {
             return None;
         }
-        let heads = self.durable.waiting_builders().filter_map(|builder| {
-            let head = self.durable.head(builder)?;
+        let heads = self.durable.index().waiting_builders().filter_map(|builder| {
+            let head = self.durable.index().head(builder)?;
             let worker = self.free_worker(builder)?;
             Some((head, worker))
         });

@@ -4,13 +4,13 @@
 //! that keep the indexes right, or through `edit_*` for fields no index looks at.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use attempt::CommandId;
 use config::Name;
 
 use crate::id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
-use crate::line::Line;
+use crate::request_index::RequestIndex;
 use crate::row::{
     Build, Change, Command, Counter, Pending, Request, RequestState, Rows, SourceHeads,
     SubmissionKey, Write,
@@ -41,8 +41,7 @@ pub struct Durable {
     requests: Table<Request>,
     builds: Table<Build>,
     pub(crate) commands: Table<Command>,
-    queues: BTreeMap<Name, Line>,
-    names: BTreeMap<RequestName, RequestId>,
+    index: RequestIndex,
     slots: Slots,
 }
 
@@ -71,7 +70,7 @@ impl Durable {
             ..Self::default()
         };
         for request in &rows.requests {
-            durable.index_request(request);
+            durable.index.enter(request);
         }
         for build in &rows.builds {
             durable.index_build(build);
@@ -166,7 +165,7 @@ impl Durable {
 
     /// Finds a living request by its name.
     pub fn request_named(&self, name: &RequestName) -> Option<&Request> {
-        self.requests.get(self.names.get(name)?)
+        self.requests.get(&self.index.named(name)?)
     }
 
     /// Returns a living build.
@@ -194,19 +193,9 @@ impl Durable {
         self.heads.get(source).map(|row| row.heads.clone())
     }
 
-    /// Returns the request that a builder serves next.
-    pub(crate) fn head(&self, builder: &Name) -> Option<QueueKey> {
-        self.queues.get(builder)?.first()
-    }
-
-    /// Returns how many requests a builder serves before one that waits.
-    pub(crate) fn ahead_of(&self, builder: &Name, key: &QueueKey) -> Option<usize> {
-        self.queues.get(builder)?.ahead_of(key)
-    }
-
-    /// Returns the builders that have something waiting.
-    pub(crate) fn waiting_builders(&self) -> impl Iterator<Item = &Name> {
-        self.queues.keys()
+    /// Returns what finds living requests.
+    pub(crate) fn index(&self) -> &RequestIndex {
+        &self.index
     }
 
     /// Returns which places of a worker are taken, and by which builds.
@@ -218,29 +207,42 @@ impl Durable {
         for change in &request.changes {
             self.hold(*change);
         }
-        self.index_request(&request);
+        self.index.enter(&request);
         self.requests.put(request);
     }
 
-    /// Moves a request on; the queue follows.
-    pub(crate) fn set_request_state(&mut self, id: RequestId, state: RequestState) {
+    /// Changes a request; the index follows.
+    fn change_request(&mut self, id: RequestId, change: impl FnOnce(&mut Request)) {
         let Some(request) = self.requests.edit(&id) else { return };
-        let key = request.queue_key();
-        if matches!(request.state, RequestState::Waiting)
-            && let Some(queue) = self.queues.get_mut(&request.builder)
-        {
-            queue.remove(&key);
-            if queue.is_empty() {
-                self.queues.remove(&request.builder);
-            }
-        }
-        request.state = state;
-        if !matches!(request.state, RequestState::Done { .. }) {
-            return;
-        }
-        self.names.remove(&request.name);
-        for change in request.changes.clone() {
+        self.index.leave(request);
+        change(request);
+        self.index.enter(request);
+    }
+
+    /// Moves a request on.
+    pub(crate) fn set_request_state(&mut self, id: RequestId, state: RequestState) {
+        let is_done = matches!(state, RequestState::Done { .. });
+        self.change_request(id, |request| request.state = state);
+        let changes = self.requests.get(&id).filter(|_| is_done).map(|row| row.changes.clone());
+        for change in changes.into_iter().flatten() {
             self.release(change);
+        }
+    }
+
+    /// Moves a request that waits to another place in its builder's line.
+    pub(crate) fn set_request_priority(&mut self, id: RequestId, priority: i32) {
+        self.change_request(id, |request| request.priority = priority);
+    }
+
+    /// Has a request stand for more changes. The newest of all is its change.
+    pub(crate) fn add_changes(&mut self, id: RequestId, changes: &[ChangeId]) {
+        let Some(request) = self.requests.edit(&id) else { return };
+        let mut all: BTreeSet<ChangeId> = request.changes.iter().copied().collect();
+        let new: Vec<ChangeId> = changes.iter().copied().filter(|id| all.insert(*id)).collect();
+        request.changes = all.iter().copied().collect();
+        request.change = all.last().copied().unwrap_or(request.change);
+        for change in new {
+            self.hold(change);
         }
     }
 
@@ -294,14 +296,6 @@ impl Durable {
     pub(crate) fn release(&mut self, change: ChangeId) {
         if let Some(change) = self.changes.edit(&change) {
             change.holders -= 1;
-        }
-    }
-
-    fn index_request(&mut self, request: &Request) {
-        self.names.insert(request.name.clone(), request.id);
-        if matches!(request.state, RequestState::Waiting) {
-            let queue = self.queues.entry(request.builder.clone()).or_default();
-            queue.insert(request.queue_key());
         }
     }
 

@@ -50,6 +50,9 @@ impl Engine {
             Event::StopWanted { ticket, request, reason, order, scope } => {
                 self.stop_wanted(now, ticket, request, reason, order, scope);
             }
+            Event::PriorityWanted { ticket, request, priority } => {
+                self.priority_wanted(ticket, request, priority);
+            }
             Event::GiveUpWanted { ticket, abandoned, reason } => {
                 self.give_up_wanted(now, ticket, &abandoned, &reason);
             }

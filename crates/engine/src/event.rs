@@ -54,6 +54,8 @@ pub enum Event {
         order: StopOrder,
         scope: StopScope,
     },
+    /// Somebody wants a request served sooner or later.
+    PriorityWanted { ticket: Ticket, request: RequestId, priority: i32 },
     /// Somebody no longer waits for a worker.
     GiveUpWanted { ticket: Ticket, abandoned: Abandoned, reason: String },
     /// A client follows a request.

@@ -7,7 +7,7 @@ use attempt::master::{Input, Output};
 use attempt::{CommandId, StopOrder};
 use config::Name;
 
-use crate::build::Verdict;
+use crate::close::Verdict;
 use crate::decision::{Answer, GivenUp, Refusal};
 use crate::engine::Engine;
 use crate::event::{Abandoned, Ticket};
@@ -52,7 +52,7 @@ impl Engine {
         match request.state {
             RequestState::Done { .. } => None,
             RequestState::Running { build } => self.give_up_build(now, build, reason),
-            RequestState::Waiting => {
+            RequestState::Waiting | RequestState::Merged { .. } => {
                 self.stop_request(now, id, reason.to_owned(), StopOrder::KILL);
                 Some(GivenUp { request: name, remains_on: None })
             }

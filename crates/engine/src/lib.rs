@@ -16,6 +16,9 @@
 mod audience;
 mod backup;
 mod build;
+mod cancel;
+mod close;
+mod collapse;
 mod decision;
 mod dispatch;
 mod durable;
@@ -28,9 +31,11 @@ mod id;
 mod intake;
 mod line;
 mod plan;
+pub mod priority;
 pub mod property;
 mod recent;
 pub mod reference;
+mod request_index;
 mod restore;
 pub mod result;
 pub mod row;
@@ -49,7 +54,8 @@ mod workers;
 
 pub use backup::{GAP, Unfinished, after_backup};
 pub use decision::{
-    Accepted, Action, Answer, Decision, Directive, Fate, GivenUp, Refusal, StartOrder, Stopped,
+    Accepted, Action, Answer, Decision, Directive, Fate, GivenUp, Prioritized, Refusal, StartOrder,
+    Stopped,
 };
 pub use durable::{Durable, Identity};
 pub use engine::Engine;

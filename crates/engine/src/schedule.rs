@@ -20,6 +20,9 @@ pub(crate) struct NewRequest {
     pub(crate) changes: Vec<ChangeId>,
     pub(crate) owner: String,
     pub(crate) reason: String,
+    pub(crate) scheduler: Option<Name>,
+    pub(crate) priority: i32,
+    pub(crate) collapses: bool,
     pub(crate) on_disconnect: OnDisconnect,
     pub(crate) properties: Properties,
 }
@@ -120,6 +123,10 @@ impl Engine {
         let owner = owner.unwrap_or_else(|| format!("scheduler:{}", scheduler.name));
         let source = Source::Scheduler(scheduler.name.clone());
         let make = |builder: &Name| NewRequest {
+            scheduler: Some(scheduler.name.clone()),
+            priority: scheduler.priority,
+            // Of what is cancelled nothing is to be merged.
+            collapses: self.collapses(builder) && !scheduler.cancelling.old_builds,
             label: builder.clone(),
             builder: builder.clone(),
             changes: changes.to_vec(),
@@ -129,7 +136,16 @@ impl Engine {
             properties: property::from(&source, &scheduler.properties),
         };
         let new: Vec<_> = scheduler.builders.iter().map(make).collect();
-        new.into_iter().map(|new| self.add_request_in(now, buildset, new)).collect()
+        let made: Vec<RequestName> =
+            new.into_iter().map(|new| self.add_request_in(now, buildset, new)).collect();
+        if scheduler.cancelling.old_builds {
+            self.cancel_old_builds(now, scheduler, &made);
+        }
+        made
+    }
+
+    fn collapses(&self, builder: &Name) -> bool {
+        self.settings.builders.get(builder).is_some_and(|builder| builder.collapse_requests)
     }
 
     /// Returns the client who sent all of the changes: it may ask about what came of them.
@@ -160,12 +176,15 @@ impl Engine {
             changes: new.changes,
             owner: new.owner,
             reason: new.reason,
-            priority: 0,
+            scheduler: new.scheduler,
+            priority: new.priority,
+            collapses: new.collapses,
             submitted_us: now.wall_us,
             on_disconnect: new.on_disconnect,
             properties: new.properties,
             state: RequestState::Waiting,
         });
+        self.collapse(id);
         self.actions.push(Action::RequestChanged { request: id });
         name
     }

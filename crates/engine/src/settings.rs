@@ -6,6 +6,7 @@ use config::{
     AtLeastOne, Code, Context, Decode, Diagnostic, Fields, Name, Node, Spanned, Value, choice,
 };
 
+use crate::priority;
 use crate::property;
 use crate::reference;
 use crate::row::OnDisconnect;
@@ -51,6 +52,8 @@ pub struct Builder {
     pub properties: BTreeMap<String, Value>,
     /// What they know where nothing else says so.
     pub default_properties: BTreeMap<String, Value>,
+    /// Requests that ask for the same are merged.
+    pub collapse_requests: bool,
     pub steps: Vec<Step>,
 }
 
@@ -62,6 +65,8 @@ pub struct App {
     pub env: Vec<Pattern>,
     pub on_disconnect: OnDisconnect,
     pub summary: String,
+    /// Of its calls; higher is served first.
+    pub priority: i32,
     /// What a build of a call knows.
     pub properties: BTreeMap<String, Value>,
 }
@@ -174,8 +179,7 @@ fn passed_variable(text: &Spanned<String>, cx: &mut Context<'_>) -> Option<Patte
 
 impl Decode for Builder {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
-        let later =
-            &["collapse_requests", "forward", "locks", "parameters", "pools", "resources", "was"];
+        let later = &["forward", "locks", "parameters", "pools", "resources", "was"];
         let mut fields = Fields::of(node, cx)?.with_later(later);
         let elsewhere = &["forward"];
         let workers: Option<AtLeastOne<_>> = fields.required_unless("workers", elsewhere, cx);
@@ -183,6 +187,7 @@ impl Decode for Builder {
         let description = fields.or("description", String::new(), cx);
         let properties = property::table(&mut fields, "properties", cx);
         let default_properties = property::table(&mut fields, "default_properties", cx);
+        let collapse_requests = fields.or("collapse_requests", false, cx);
         let steps: Option<AtLeastOne<Spanned<Step>>> =
             fields.required_unless("steps", elsewhere, cx);
         fields.finish(cx);
@@ -202,6 +207,7 @@ impl Decode for Builder {
             description: description?,
             properties: properties?,
             default_properties: default_properties?,
+            collapse_requests: collapse_requests?,
             steps,
         })
     }
@@ -222,6 +228,7 @@ impl Decode for App {
             None => Some(OnDisconnect::Cancel),
         };
         let summary = fields.or("summary", String::new(), cx);
+        let priority = priority::decode(&mut fields, cx);
         let properties = property::table(&mut fields, "properties", cx);
         fields.finish(cx);
         Some(Self {
@@ -229,6 +236,7 @@ impl Decode for App {
             env: env?,
             on_disconnect: on_disconnect?,
             summary: summary?,
+            priority: priority?,
             properties: properties?,
         })
     }

@@ -3,7 +3,8 @@
 use attempt::StopOrder;
 use attempt::master::Input;
 
-use crate::decision::{Action, Answer, Stopped};
+use crate::close::Verdict;
+use crate::decision::{Answer, Stopped};
 use crate::engine::Engine;
 use crate::event::{StopScope, Ticket};
 use crate::id::{BuildId, RequestId};
@@ -44,16 +45,10 @@ impl Engine {
         let state = self.durable.request(id).map(|request| request.state.clone());
         match state {
             None | Some(RequestState::Done { .. }) => Stopped::Done,
-            Some(RequestState::Waiting) => {
-                let done = RequestState::Done {
-                    result: BuildResult::Cancelled,
-                    reason,
-                    exit_code: exit_code::CANCELLED,
-                    ended_us: now.wall_us,
-                };
-                self.durable.set_request_state(id, done);
-                self.volatile.forget_request(id);
-                self.actions.push(Action::RequestChanged { request: id });
+            Some(RequestState::Waiting | RequestState::Merged { .. }) => {
+                self.succeed(id);
+                let (result, exit_code) = (BuildResult::Cancelled, exit_code::CANCELLED);
+                self.close(now, id, Verdict { result, reason, exit_code });
                 Stopped::Waiting
             }
             Some(RequestState::Running { build }) => {

@@ -16,6 +16,12 @@ pub enum Standing {
         place: u32,
         blockers: Vec<Blocker>,
     },
+    /// It asks for the same as another.
+    Merged {
+        into: RequestName,
+        /// Where that is.
+        standing: Box<Standing>,
+    },
     Running {
         build: BuildId,
         worker: Name,
@@ -55,9 +61,14 @@ impl Engine {
         let request = self.durable.request(id)?;
         match request.state {
             RequestState::Done { .. } => None,
+            RequestState::Merged { into } => Some(Standing::Merged {
+                into: self.durable.request(into)?.name.clone(),
+                standing: Box::new(self.standing(into)?),
+            }),
             RequestState::Running { build } => self.running(build),
             RequestState::Waiting => {
-                let ahead = self.durable.ahead_of(&request.builder, &request.queue_key())?;
+                let ahead =
+                    self.durable.index().ahead_of(&request.builder, &request.queue_key())?;
                 let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
                 let mut blockers = self.builder_blockers(&request.builder);
                 if ahead > 0 {

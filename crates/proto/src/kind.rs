@@ -50,6 +50,8 @@ kinds! {
     ENV_WANTED = 70, "env_wanted";
     GIVE_UP = 71, "give_up";
     GIVEN_UP = 72, "given_up";
+    SET_PRIORITY = 73, "set_priority";
+    PRIORITY_SET = 74, "priority_set";
 
     BUILDS_WANTED = 80, "builds_wanted";
     BUILDS = 81, "builds";

@@ -56,11 +56,11 @@ fn tables_say_what_happened_and_what_waits() {
     assert_eq!(yard.master(&["builds", "waits"]).out().lines().count(), 1, "only the head");
     let queue = yard.master(&["queue"]).out();
     let lines: Vec<Vec<&str>> = queue.lines().map(cells).collect();
-    assert_eq!(lines[0], ["PLACE", "REQUEST", "OWNER", "WAITED", "WAITS FOR"]);
+    assert_eq!(lines[0], ["PLACE", "REQUEST", "OWNER", "PRIORITY", "WAITED", "WAITS FOR"]);
     assert_eq!(lines[1][..2], ["1", "waits#1"]);
-    assert_eq!(lines[1][4], "none of its workers is connected (far)");
+    assert_eq!(lines[1][5], "none of its workers is connected (far)");
     assert_eq!(lines[2][..2], ["2", "waits#2"]);
-    assert_eq!(lines[2][4], "none of its workers is connected (far); 1 ahead of it");
+    assert_eq!(lines[2][5], "none of its workers is connected (far); 1 ahead of it");
     let why = yard.master(&["why", "mixed#1"]).out();
     let expected = "mixed#1 ended: FAILURE\n  ✓ step good  SUCCESS exited(0)\n  \
         ✗ step odd  FAILURE exited(4)\n  ✗ step bad  FAILURE exited(5)\n  \

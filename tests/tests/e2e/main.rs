@@ -26,6 +26,7 @@ mod log_range;
 mod one;
 mod postgresql;
 mod properties;
+mod requests;
 mod restart;
 mod results;
 mod rogue_worker;

@@ -25,8 +25,12 @@ pub struct Request {
     pub owner: String,
     /// Why it was made, for people.
     pub reason: String,
+    /// The scheduler that asked for it, if one did.
+    pub scheduler: Option<Name>,
     /// Higher is served first.
     pub priority: i32,
+    /// Its builder merges requests that ask for the same.
+    pub collapses: bool,
     pub submitted_us: i64,
     pub on_disconnect: OnDisconnect,
     /// What its scheduler or app gives its build.
@@ -45,6 +49,10 @@ pub enum OnDisconnect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestState {
     Waiting,
+    /// It asks for the same as another, and ends with that.
+    Merged {
+        into: RequestId,
+    },
     Running {
         build: BuildId,
     },

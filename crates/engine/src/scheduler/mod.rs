@@ -5,6 +5,7 @@
 //! `SchedulerKind`, and a line in `KINDS`.
 
 mod any_branch;
+mod cancelling;
 mod importance;
 mod single_branch;
 
@@ -15,12 +16,13 @@ use config::filter::ChangeFilter;
 use config::{Context, Decode as _, Fields, Kind, Name, Node, Spanned, Value};
 
 pub use any_branch::AnyBranch;
+pub use cancelling::Cancelling;
 pub use importance::Importance;
 pub(crate) use importance::Weight;
 pub use single_branch::SingleBranch;
 
 use crate::row::Change;
-use crate::{property, reference, settings, subject};
+use crate::{priority, property, reference, settings, subject};
 
 /// One scheduler of the configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +34,9 @@ pub struct Scheduler {
     /// How long no further change may come before it fires; fires at once where absent.
     pub stable_timer: Option<Duration>,
     pub builders: Vec<Name>,
+    /// Of its requests; higher is served first.
+    pub priority: i32,
+    pub cancelling: Cancelling,
     /// What the builds it asks for know.
     pub properties: BTreeMap<String, Value>,
     pub kind: SchedulerKind,
@@ -56,6 +61,8 @@ pub(crate) struct Shape {
     importance: Importance,
     stable_timer: Option<Duration>,
     builders: Vec<Name>,
+    priority: i32,
+    cancelling: Cancelling,
     properties: BTreeMap<String, Value>,
     kind: SchedulerKind,
 }
@@ -72,6 +79,8 @@ impl Scheduler {
             importance: shape.importance,
             stable_timer: shape.stable_timer,
             builders: shape.builders,
+            priority: shape.priority,
+            cancelling: shape.cancelling,
             properties: shape.properties,
             kind: shape.kind,
         })
@@ -98,7 +107,7 @@ fn decode_shape(
     cx: &mut Context<'_>,
     own: fn(&mut Fields<'_>, &mut Context<'_>) -> Option<SchedulerKind>,
 ) -> Option<Shape> {
-    let mut fields = Fields::of(node, cx)?.with_later(&["when", "parameters", "priority", "was"]);
+    let mut fields = Fields::of(node, cx)?.with_later(&["when", "parameters", "was"]);
     fields.entry("type");
     let source: Option<Spanned<Name>> = fields.required("change_source", cx);
     if let Some(source) = &source {
@@ -111,6 +120,8 @@ fn decode_shape(
     let importance = Importance::decode(&mut fields, cx);
     let stable_timer = fields.optional("stable_timer", cx);
     let builders = settings::references(&mut fields, "builders", reference::BUILDER, cx);
+    let priority = priority::decode(&mut fields, cx);
+    let cancelling = Cancelling::decode(&mut fields, cx);
     let properties = property::table(&mut fields, "properties", cx);
     let kind = own(&mut fields, cx);
     fields.finish(cx);
@@ -120,6 +131,8 @@ fn decode_shape(
         importance: importance?,
         stable_timer: stable_timer?,
         builders: builders?,
+        priority: priority?,
+        cancelling: cancelling?,
         properties: properties?,
         kind: kind?,
     })

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use config::Value;
-use engine::row::{RequestState, SubmissionKey, User};
+use engine::row::{Request, RequestState, SubmissionKey, User};
 use engine::variable::{Offered, Pattern};
 use engine::{
     Abandoned, Accepted, Answer, BuildResult, Engine, Event, LaunchOffer, LaunchWait, NewChange,
-    Offer, PolledChange, RequestId, RequestName, StopScope, Stopped, Submission, Ticket, repeat,
+    Offer, PolledChange, Prioritized, RequestId, RequestName, StopScope, Stopped, Submission,
+    Ticket, repeat,
 };
 
 use crate::database::Database;
@@ -25,6 +26,7 @@ enum Asked {
     Poll(BTreeMap<String, String>),
     Stop(RequestId),
     GiveUp(Abandoned),
+    Priority(RequestId, i32),
 }
 
 /// All of them.
@@ -195,6 +197,12 @@ impl Clients {
         Event::StopWanted { ticket, request, reason: "stopped by hand".to_owned(), order, scope }
     }
 
+    /// An administrator has a request served sooner or later.
+    pub(crate) fn prioritize(&mut self, request: RequestId, priority: i32) -> Event {
+        let ticket = self.ticket(Asked::Priority(request, priority));
+        Event::PriorityWanted { ticket, request, priority }
+    }
+
     /// Somebody does not wait any longer.
     pub(crate) fn give_up(&mut self, abandoned: Abandoned) -> Event {
         let ticket = self.ticket(Asked::GiveUp(abandoned.clone()));
@@ -253,6 +261,9 @@ impl Clients {
                     (_, _) => false,
                 };
                 assert!(is_true, "{stopped:?}, but it is {state:?}");
+            }
+            (Asked::Priority(request, priority), Answer::Prioritized(prioritized)) => {
+                check_prioritized(&database.requests[&request], priority, prioritized);
             }
             (Asked::GiveUp(abandoned), Answer::GivenUp(_)) => {
                 check_given_up(&abandoned, database);
@@ -329,6 +340,19 @@ impl Clients {
         }
         assert_eq!(polled.len(), commits, "a change for each commit");
     }
+}
+
+/// Unless it was served or merged it has what was asked for.
+fn check_prioritized(row: &Request, priority: i32, prioritized: &Prioritized) {
+    let is_true = match (prioritized, &row.state) {
+        // It may have been served at once.
+        (Prioritized::Waiting, _) => row.priority == priority,
+        (Prioritized::Merged { .. }, RequestState::Merged { .. })
+        | (Prioritized::Running, RequestState::Running { .. })
+        | (Prioritized::Done, RequestState::Done { .. }) => true,
+        (_, _) => false,
+    };
+    assert!(is_true, "{prioritized:?}, but it is {row:?}");
 }
 
 /// What was given up is over.

@@ -33,6 +33,8 @@ pub(crate) struct Database {
     /// Places of builds that ended, kept by commands that may still run.
     kept: BTreeMap<(String, u32), CommandId>,
     waiting: BTreeMap<String, BTreeMap<RequestId, i32>>,
+    /// What each request was merged into last.
+    merged: BTreeMap<RequestId, RequestId>,
     build_of: BTreeMap<RequestId, BuildId>,
     commands_of: BTreeMap<(BuildId, u32), Vec<CommandId>>,
 }
@@ -163,15 +165,21 @@ impl Database {
                 queue.insert(row.id, row.priority);
             }
             RequestState::Running { .. } => self.leave_queue(&row),
-            RequestState::Done { .. } => {
-                if let Some(queue) = self.waiting.get_mut(row.builder.as_str()) {
-                    queue.remove(&row.id);
-                }
+            RequestState::Merged { into } => {
+                self.merged.insert(row.id, into);
+                self.dequeue(&row);
             }
+            RequestState::Done { .. } => self.dequeue(&row),
         }
         let is_alive = !matches!(row.state, RequestState::Done { .. });
         note(&mut self.alive.requests, row.id, is_alive);
         self.requests.insert(row.id, row);
+    }
+
+    fn dequeue(&mut self, row: &Request) {
+        if let Some(queue) = self.waiting.get_mut(row.builder.as_str()) {
+            queue.remove(&row.id);
+        }
     }
 
     /// A request of a scheduler that weighs changes begins with an important one; those behind it
@@ -211,8 +219,27 @@ impl Database {
                     }
                 }
             }
-            None => assert_eq!(result, BuildResult::Cancelled, "{} had no build", request.name),
+            None if result == BuildResult::Cancelled && !reason.starts_with("merged into") => {}
+            None => self.check_merged_end(request),
         }
+    }
+
+    /// What was merged into another request ends as that does.
+    fn check_merged_end(&self, request: &Request) {
+        let into = self.merged.get(&request.id).map(|into| &self.requests[into]);
+        let into = into.unwrap_or_else(|| panic!("{} had no build", request.name));
+        let end = |of: &Request| match &of.state {
+            RequestState::Done { result, exit_code, .. } => Some((*result, *exit_code)),
+            RequestState::Waiting | RequestState::Merged { .. } | RequestState::Running { .. } => {
+                None
+            }
+        };
+        assert_eq!(end(request), end(into), "{} and {}", request.name, into.name);
+        assert!(
+            self.build_of.contains_key(&into.id),
+            "{} ended with one that did not run",
+            request.name
+        );
     }
 
     /// The result of a build is what Buildbot makes of its steps.
@@ -346,6 +373,21 @@ impl Database {
         }
     }
 
+    fn check_merged(&self, request: &Request, into: &Request) {
+        let is_possible =
+            matches!(into.state, RequestState::Waiting | RequestState::Running { .. });
+        assert!(
+            is_possible,
+            "{} is merged into {}, which is {:?}",
+            request.name, into.name, into.state
+        );
+        check_alike(request, into, &self.changes);
+        if let RequestState::Running { .. } = into.state {
+            let all = request.changes.iter().all(|change| into.changes.contains(change));
+            assert!(all, "{} does not build the changes of {}", into.name, request.name);
+        }
+    }
+
     /// Every number of the rows that is derived from others, counted again.
     pub(crate) fn check_sums(&self) {
         let mut holders: BTreeMap<ChangeId, i64> = BTreeMap::new();
@@ -356,6 +398,7 @@ impl Database {
                     let build = &self.builds[build];
                     assert_eq!(build.end, None, "{} runs in a build that ended", request.name);
                 }
+                RequestState::Merged { into } => self.check_merged(request, &self.requests[into]),
                 RequestState::Waiting => {}
             }
             for change in &request.changes {
@@ -377,14 +420,39 @@ impl Database {
     }
 }
 
+/// Requests are merged only into one that asks for the same, for the same person.
+fn check_alike(one: &Request, other: &Request, changes: &BTreeMap<ChangeId, Change>) {
+    let of = |request: &Request| {
+        let change = &changes[&request.change];
+        let source = (change.source.clone(), change.branch.clone(), change.properties.clone());
+        (request.builder.clone(), request.owner.clone(), request.properties.clone(), source)
+    };
+    assert_eq!(of(one), of(other), "{} and {}", one.name, other.name);
+    assert!(one.collapses && other.collapses, "their builder does not merge");
+}
+
+/// How a request may change: its place in line while it waits, its changes when it begins to run.
 fn check_request(old: &Request, new: &Request) {
+    let was_queued = matches!(old.state, RequestState::Waiting | RequestState::Merged { .. });
+    let begins =
+        was_queued && !matches!(new.state, RequestState::Waiting | RequestState::Merged { .. });
     match (&old.state, &new.state) {
-        (RequestState::Waiting, _) | (RequestState::Running { .. }, RequestState::Done { .. }) => {}
+        (RequestState::Waiting | RequestState::Merged { .. }, _)
+        | (RequestState::Running { .. }, RequestState::Done { .. }) => {}
         (RequestState::Running { build: old }, RequestState::Running { build: new })
             if old == new => {}
         (before, after) => panic!("{} went from {before:?} to {after:?}", old.name),
     }
-    let expected = Request { state: new.state.clone(), ..old.clone() };
+    let mut expected = Request { state: new.state.clone(), ..old.clone() };
+    if was_queued {
+        expected.priority = new.priority;
+    }
+    if begins {
+        let kept = old.changes.iter().all(|change| new.changes.contains(change));
+        assert!(kept, "{} lost a change", old.name);
+        assert_eq!(new.changes.iter().max(), Some(&new.change), "the newest is built");
+        (expected.change, expected.changes) = (new.change, new.changes.clone());
+    }
     assert_eq!(*new, expected, "a request keeps what it was accepted with");
 }
 

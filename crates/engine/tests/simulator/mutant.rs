@@ -61,6 +61,9 @@ pub(crate) enum Column {
     RequestOwner,
     RequestChanges,
     RequestProperties,
+    RequestPriority,
+    RequestScheduler,
+    RequestCollapses,
     BuildProperties,
     BuildSlot,
     BuildSteps,
@@ -105,6 +108,9 @@ impl Mutant {
         Self::ForgottenColumn(Column::RequestOwner),
         Self::ForgottenColumn(Column::RequestChanges),
         Self::ForgottenColumn(Column::RequestProperties),
+        Self::ForgottenColumn(Column::RequestPriority),
+        Self::ForgottenColumn(Column::RequestScheduler),
+        Self::ForgottenColumn(Column::RequestCollapses),
         Self::ForgottenColumn(Column::BuildProperties),
         Self::ForgottenColumn(Column::BuildSlot),
         Self::ForgottenColumn(Column::BuildSteps),
@@ -198,6 +204,11 @@ impl Column {
             }
             Self::RequestProperties => {
                 rows.requests.iter_mut().for_each(|row| row.properties.clear());
+            }
+            Self::RequestPriority => rows.requests.iter_mut().for_each(|row| row.priority = 0),
+            Self::RequestScheduler => rows.requests.iter_mut().for_each(|row| row.scheduler = None),
+            Self::RequestCollapses => {
+                rows.requests.iter_mut().for_each(|row| row.collapses = false);
             }
             Self::BuildProperties => {
                 rows.builds.iter_mut().for_each(|row| row.properties.clear());

@@ -11,7 +11,9 @@ use config::{Condition, Context, Decode as _, Name, Node, NodeKind, Span, Value}
 use engine::BuildResult;
 use engine::result::Flags;
 use engine::row::OnDisconnect;
-use engine::scheduler::{AnyBranch, Importance, Scheduler, SchedulerKind, SingleBranch};
+use engine::scheduler::{
+    AnyBranch, Cancelling, Importance, Scheduler, SchedulerKind, SingleBranch,
+};
 use engine::settings::{App, Builder, Settings, WorkerGroup};
 use engine::step::{CommandStep, ExitCodes, Step, StepKind};
 use engine::variable::Pattern;
@@ -100,6 +102,7 @@ pub(crate) fn settings() -> Arc<Settings> {
         description: String::new(),
         properties: BTreeMap::new(),
         default_properties: property("level", LEVEL),
+        collapse_requests: false,
         steps,
     };
     let ci = vec![
@@ -114,9 +117,12 @@ pub(crate) fn settings() -> Arc<Settings> {
         Step { always_run: true, retry_safe: true, ..Program::Fine.step("clean") },
     ];
     let builders = [
-        ("ci", builder("all", ci)),
+        ("ci", Builder { collapse_requests: true, ..builder("all", ci) }),
         ("judged", builder("all", judged())),
-        ("docs", builder("few", vec![Program::Fine.step("docs")])),
+        (
+            "docs",
+            Builder { collapse_requests: true, ..builder("few", vec![Program::Fine.step("docs")]) },
+        ),
         ("tool", builder("all", vec![Program::Flaky.step("tool")])),
         ("service", builder("all", vec![Program::Endless.step("service")])),
         ("nothing", builder("all", Vec::new())),
@@ -126,10 +132,12 @@ pub(crate) fn settings() -> Arc<Settings> {
         env: Pattern::parse("DISPLAY").into_iter().collect(),
         on_disconnect,
         summary: String::new(),
+        priority: 0,
         properties: BTreeMap::new(),
     };
+    let urgent = App { priority: 3, ..app("tool", OnDisconnect::Cancel) };
     let apps = [
-        ("tool", app("tool", OnDisconnect::Cancel)),
+        ("tool", urgent),
         ("kept", app("tool", OnDisconnect::Keep)),
         ("endless", app("service", OnDisconnect::Cancel)),
     ];
@@ -184,6 +192,8 @@ fn schedulers() -> BTreeMap<Name, Scheduler> {
         importance: Importance::default(),
         stable_timer: stable,
         builders: builders.iter().map(|name| named(name)).collect(),
+        priority: 0,
+        cancelling: Cancelling::default(),
         properties: BTreeMap::new(),
         kind,
     };
@@ -194,12 +204,23 @@ fn schedulers() -> BTreeMap<Name, Scheduler> {
         importance: Importance { files: vec!["src/**".to_owned()], only },
         ..scheduler
     };
+    let old_builds = Cancelling { old_builds: true, failing_buildsets: false };
+    let failing_buildsets = Cancelling { old_builds: false, failing_buildsets: true };
     let with_site =
         |scheduler: Scheduler| Scheduler { properties: property("site", "scheduler"), ..scheduler };
     [
         important(false, scheduler("any", POLLED, &["ci"], five_seconds, any)),
-        with_site(scheduler("main", POLLED, &["ci", "docs", "judged"], None, main.clone())),
-        important(true, scheduler("sent", SUBMITTED, &["docs", "nothing"], five_seconds, main)),
+        Scheduler {
+            cancelling: failing_buildsets,
+            ..with_site(scheduler("main", POLLED, &["ci", "docs", "judged"], None, main.clone()))
+        },
+        Scheduler {
+            cancelling: old_builds,
+            ..important(
+                true,
+                scheduler("sent", SUBMITTED, &["docs", "nothing"], five_seconds, main),
+            )
+        },
     ]
     .into_iter()
     .map(|scheduler| (scheduler.name.clone(), scheduler))

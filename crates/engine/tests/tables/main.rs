@@ -6,11 +6,14 @@
 mod audience;
 mod backup;
 mod building;
+mod cancelling;
+mod collapsing;
 mod conditions;
 mod draining;
 mod giving_up;
 mod importance;
 mod launching;
+mod priorities;
 mod properties;
 mod queueing;
 mod results;

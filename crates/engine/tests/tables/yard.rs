@@ -353,7 +353,9 @@ impl Yard {
     /// Returns how a request ended, or `None` where it lives.
     pub(crate) fn end_of(&self, name: &str) -> Option<End> {
         match &self.requests[&self.id(name)].state {
-            RequestState::Waiting | RequestState::Running { .. } => None,
+            RequestState::Waiting | RequestState::Merged { .. } | RequestState::Running { .. } => {
+                None
+            }
             RequestState::Done { result, reason, exit_code, .. } => {
                 Some(End { result: *result, exit_code: *exit_code, reason: reason.clone() })
             }

@@ -11,6 +11,7 @@ mod give_up;
 mod logs;
 mod queue;
 mod run;
+mod set_priority;
 mod status;
 mod stop;
 mod table;
@@ -101,6 +102,14 @@ enum Command {
         #[arg(long, value_name = "NAME", conflicts_with = "id", requires = "give_up")]
         worker: Option<String>,
     },
+    /// Have a request that waits served sooner or later.
+    SetPriority {
+        /// Such as `ci#42`.
+        id: String,
+        /// Higher is served first; 0 is the usual.
+        #[arg(allow_negative_numbers = true)]
+        priority: i32,
+    },
     /// Show the master, its workers and its change sources.
     Status,
     /// Back up, verify or restore the database.
@@ -139,6 +148,9 @@ pub fn main() -> ExitCode {
         Some(Command::Stop { id, reason, give_up: true, worker }) => {
             let (request, worker) = (id.unwrap_or_default(), worker.unwrap_or_default());
             give_up::main(config, json, &GiveUp { request, worker, reason })
+        }
+        Some(Command::SetPriority { id, priority }) => {
+            set_priority::main(config, json, id, priority)
         }
         Some(Command::Status) => status::main(config, json),
         Some(Command::Token { worker }) => token::main(&worker),

@@ -17,13 +17,16 @@ pub(super) fn main(config: &Path, json: bool) -> anyhow::Result<()> {
     let now = crate::clock::wall_us();
     let row = |line: &proto::message::question::QueueLine| {
         vec![
-            line.place.to_string(),
+            if line.place == 0 { "–".to_owned() } else { line.place.to_string() },
             line.request.clone(),
             plain(&line.owner),
+            line.priority.to_string(),
             duration(now - line.submitted_us),
             plain(&line.blocked_by),
         ]
     };
     let rows: Vec<Vec<String>> = requests.iter().map(row).collect();
-    print(|out| table::write(out, &["PLACE", "REQUEST", "OWNER", "WAITED", "WAITS FOR"], &rows))
+    print(|out| {
+        table::write(out, &["PLACE", "REQUEST", "OWNER", "PRIORITY", "WAITED", "WAITS FOR"], &rows)
+    })
 }

@@ -318,7 +318,9 @@ impl Follower {
                     exit_code: *exit_code,
                     reason: reason.clone(),
                 })),
-                RequestState::Waiting | RequestState::Running { .. } => None,
+                RequestState::Waiting
+                | RequestState::Merged { .. }
+                | RequestState::Running { .. } => None,
             },
         }
     }

@@ -83,7 +83,9 @@ pub(super) async fn why(
             format!("ended: {result}")
         }
         RequestState::Done { result, reason, .. } => format!("ended: {result}, {reason}"),
-        RequestState::Waiting | RequestState::Running { .. } => "is just changing".to_owned(),
+        RequestState::Waiting | RequestState::Merged { .. } | RequestState::Running { .. } => {
+            "is just changing".to_owned()
+        }
     };
     let steps =
         session.parts.store.build_by_name(&name, None).await?.map(|build| build_line(&build).steps);

@@ -6,9 +6,11 @@ use attempt::StopOrder;
 use config::Name;
 use engine::property::{Origins, Properties, to_json};
 use engine::row::{Request, RequestState};
-use engine::{Abandoned, Answer, Event, RequestName, StopScope, Stopped};
+use engine::{Abandoned, Answer, Event, Prioritized, RequestName, StopScope, Stopped};
 use proto::message::hello::Refusal;
-use proto::message::launch::{AbandonedBuild, Cancel, Cancelled, GiveUp, GivenUp, Stage};
+use proto::message::launch::{
+    AbandonedBuild, Cancel, Cancelled, GiveUp, GivenUp, PrioritySet, SetPriority, Stage,
+};
 use proto::message::question::{
     PropertyLine, RequestLine, RequestWanted, Requests, RequestsWanted,
 };
@@ -18,8 +20,6 @@ use super::authority::Authority;
 use super::session::{Session, refusal};
 use crate::core::{Question, absence};
 
-/// The usual way to end a command: ask, then kill the tree.
-const ASK_GRACE_MS: u64 = 10_000;
 /// A caller's own Ctrl-C may be ignored by the program, as on a terminal.
 const INTERRUPT_GRACE_MS: u64 = 24 * 3_600 * 1_000;
 /// For the name of whoever stops something.
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Most requests that have ended in one answer.
 const MOST_ENDED: u32 = 500;
 const SIGINT: i32 = 2;
-const SIGTERM: i32 = 15;
+const SIGTERM: i32 = StopOrder::ASK.signal;
 const SIGKILL: i32 = 9;
 
 pub(super) async fn cancel(
@@ -43,9 +43,9 @@ pub(super) async fn cancel(
         return Ok(Err(session.authority.unknown(&name)));
     };
     let order = match cancel.signal {
-        0 => StopOrder { signal: SIGTERM, grace_ms: ASK_GRACE_MS },
+        0 => StopOrder::ASK,
         SIGINT => StopOrder { signal: SIGINT, grace_ms: INTERRUPT_GRACE_MS },
-        1 | SIGTERM => StopOrder { signal: cancel.signal, grace_ms: ASK_GRACE_MS },
+        1 | SIGTERM => StopOrder { signal: cancel.signal, ..StopOrder::ASK },
         SIGKILL => StopOrder::KILL,
         other => {
             let message = format!("signal {other} does not end a request");
@@ -71,9 +71,11 @@ pub(super) async fn cancel(
         Answer::Refused(refused) => {
             return Ok(Err(refusal(refused.code, &refused.message, &refused.hint)));
         }
-        Answer::Accepted(_) | Answer::EnvWanted(_) | Answer::Polled | Answer::GivenUp(_) => {
-            Stage::Unknown
-        }
+        Answer::Accepted(_)
+        | Answer::EnvWanted(_)
+        | Answer::Polled
+        | Answer::Prioritized(_)
+        | Answer::GivenUp(_) => Stage::Unknown,
     };
     Ok(Ok(Cancelled { request: name.to_string(), stage, detail }))
 }
@@ -114,10 +116,63 @@ pub(super) async fn give_up(
     Ok(match answer {
         Answer::GivenUp(builds) => Ok(GivenUp { builds: builds.into_iter().map(line).collect() }),
         Answer::Refused(refused) => Err(refusal(refused.code, &refused.message, &refused.hint)),
-        Answer::Accepted(_) | Answer::EnvWanted(_) | Answer::Polled | Answer::Stopped(_) => {
-            Err(refusal("bug", "the engine answered another question", ""))
-        }
+        Answer::Accepted(_)
+        | Answer::EnvWanted(_)
+        | Answer::Polled
+        | Answer::Prioritized(_)
+        | Answer::Stopped(_) => Err(another_question()),
     })
+}
+
+fn another_question() -> Refusal {
+    refusal("bug", "the engine answered another question", "")
+}
+
+/// Moves a request in its line: for administrators, who know what others wait for.
+pub(super) async fn set_priority(
+    session: &Session<'_>,
+    wanted: SetPriority,
+) -> anyhow::Result<Result<PrioritySet, Refusal>> {
+    if let Err(refused) = session.authority.over_all("ask an administrator") {
+        return Ok(Err(refused));
+    }
+    let SetPriority { request, priority } = wanted;
+    if !engine::priority::is_valid(priority) {
+        let message = format!("{priority} is no priority");
+        let hint = format!("give a number from -{0} to {0}", engine::priority::MOST);
+        return Ok(Err(refusal("bad_request", &message, &hint)));
+    }
+    let name: RequestName = match request.parse() {
+        Ok(name) => name,
+        Err(bad) => return Ok(Err(refusal("bad_request", &format!("{bad}"), ""))),
+    };
+    let row = session.parts.store.request_by_name(&name).await?;
+    let Some(row) = row else { return Ok(Err(session.authority.unknown(&name))) };
+    let request = row.id;
+    let ask = move |ticket| Event::PriorityWanted { ticket, request, priority };
+    let (stage, detail) = match session.parts.core.ask(ask).await? {
+        Answer::Prioritized(prioritized) => told(prioritized),
+        Answer::Refused(refused) => {
+            return Ok(Err(refusal(refused.code, &refused.message, &refused.hint)));
+        }
+        Answer::Accepted(_)
+        | Answer::EnvWanted(_)
+        | Answer::Polled
+        | Answer::Stopped(_)
+        | Answer::GivenUp(_) => return Ok(Err(another_question())),
+    };
+    Ok(Ok(PrioritySet { request: name.to_string(), stage, detail }))
+}
+
+fn told(prioritized: Prioritized) -> (Stage, String) {
+    match prioritized {
+        Prioritized::Waiting => (Stage::Queued, String::new()),
+        Prioritized::Merged { into } => {
+            (Stage::Queued, format!("is merged into {into}, whose priority counts"))
+        }
+        Prioritized::Running => (Stage::Running, "runs already".to_owned()),
+        Prioritized::Done => (Stage::Ended, "has ended".to_owned()),
+    }
 }
 
 async fn abandoned(

@@ -14,7 +14,7 @@ use failpoint::Act;
 use futures_util::StreamExt as _;
 use proto::codec::{self, CodecError, FrameCodec};
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
-use proto::message::launch::{Cancel, Follow, GiveUp, Launch, Leave, SendChange};
+use proto::message::launch::{Cancel, Follow, GiveUp, Launch, Leave, SendChange, SetPriority};
 use proto::message::question::{
     BuildsWanted, LogWanted, QueueWanted, RequestWanted, RequestsWanted, StatusWanted, WhyWanted,
 };
@@ -399,6 +399,9 @@ impl Session<'_> {
                 Ok(())
             }
             Cancel::KIND => out.send_either(request::cancel(self, frame.open()?).await?).await,
+            SetPriority::KIND => {
+                out.send_either(request::set_priority(self, frame.open()?).await?).await
+            }
             RequestsWanted::KIND => {
                 out.send_either(request::lines(self, frame.open()?).await?).await
             }

@@ -150,11 +150,13 @@ fn verdict(answer: Answer) -> Verdict {
         Answer::Refused(refused) => {
             Verdict::Refused(refusal(refused.code, &refused.message, &refused.hint))
         }
-        Answer::Polled | Answer::Stopped(_) | Answer::GivenUp(_) => Verdict::Refused(refusal(
-            "bug",
-            "the master answered another question",
-            "please report this",
-        )),
+        Answer::Polled | Answer::Stopped(_) | Answer::Prioritized(_) | Answer::GivenUp(_) => {
+            Verdict::Refused(refusal(
+                "bug",
+                "the master answered another question",
+                "please report this",
+            ))
+        }
     }
 }
 

@@ -11,20 +11,25 @@ use crate::utc::utc;
 /// Lists what waits, everybody's or of one owner, in the order of service per builder.
 pub(super) fn queue(engine: &Engine, owner: Option<&str>) -> Vec<QueueLine> {
     let is_listed = |request: &&Request| {
-        matches!(request.state, RequestState::Waiting)
+        matches!(request.state, RequestState::Waiting | RequestState::Merged { .. })
             && owner.is_none_or(|owner| request.owner == owner)
     };
     let waiting = engine.durable().requests().filter(is_listed);
     let line = |request: &Request| {
-        let Some(Standing::Waiting { place, blockers }) = engine.standing(request.id) else {
-            return None;
+        let (place, blocked_by) = match engine.standing(request.id)? {
+            Standing::Waiting { place, blockers } => {
+                (place, blockers.iter().map(describe).collect::<Vec<_>>().join("; "))
+            }
+            Standing::Merged { into, .. } => (0, format!("merged into {into}")),
+            Standing::Running { .. } => return None,
         };
         Some(QueueLine {
             request: request.name.to_string(),
             place,
             owner: request.owner.clone(),
+            priority: request.priority,
             submitted_us: request.submitted_us,
-            blocked_by: blockers.iter().map(describe).collect::<Vec<_>>().join("; "),
+            blocked_by,
         })
     };
     waiting.take(MOST_LINES).filter_map(line).collect()
@@ -43,7 +48,7 @@ fn request_line(engine: &Engine, request: &Request) -> Option<RequestLine> {
     let (stage, place, detail) = stage_of(engine, request.id)?.tell();
     let started_us = match request.state {
         RequestState::Running { build } => engine.durable().build(build).map(|b| b.started_us),
-        RequestState::Waiting | RequestState::Done { .. } => None,
+        RequestState::Waiting | RequestState::Merged { .. } | RequestState::Done { .. } => None,
     };
     Some(RequestLine {
         request: request.name.to_string(),
@@ -75,6 +80,11 @@ pub(super) fn why(engine: &Engine, name: &engine::RequestName) -> Option<Why> {
                 detail: describe(blocker),
             };
             ("has not started because:".to_owned(), blockers.iter().map(unmet).collect())
+        }
+        Standing::Merged { into, .. } => {
+            let what = "queue".to_owned();
+            let detail = format!("it ends as {into} does; see: master why {into}");
+            (format!("was merged into {into}:"), vec![Reason { is_met: false, what, detail }])
         }
         Standing::Running { worker, step, away, is_stopped, .. } => {
             let step = step.map(|step| format!(", in step {step}")).unwrap_or_default();
@@ -126,7 +136,7 @@ pub(super) fn overview(engine: &Engine, disowned: usize) -> Overview {
     let mut overview = Overview { disowned: disowned as u64, ..Overview::default() };
     for request in engine.durable().requests() {
         match request.state {
-            RequestState::Waiting => overview.waiting += 1,
+            RequestState::Waiting | RequestState::Merged { .. } => overview.waiting += 1,
             RequestState::Running { .. } => overview.running += 1,
             RequestState::Done { .. } => {}
         }

@@ -331,6 +331,7 @@ fn ticket_of(event: &Event) -> Option<Ticket> {
         Event::Submitted { ticket, .. }
         | Event::Polled { ticket, .. }
         | Event::StopWanted { ticket, .. }
+        | Event::PriorityWanted { ticket, .. }
         | Event::GiveUpWanted { ticket, .. } => Some(*ticket),
         Event::Due
         | Event::WorkerAttached { .. }

@@ -77,7 +77,20 @@ pub(super) fn of(engine: &Engine, name: &RequestName) -> Option<Trail> {
 
 /// Says where a living request is.
 pub(super) fn stage_of(engine: &Engine, id: RequestId) -> Option<TrailStage> {
-    Some(match engine.standing(id)? {
+    tell(engine.standing(id)?)
+}
+
+fn tell(standing: Standing) -> Option<TrailStage> {
+    Some(match standing {
+        Standing::Merged { into, standing } => match tell(*standing)? {
+            TrailStage::Waiting { place, detail } => {
+                let detail = if detail.is_empty() { detail } else { format!("; {detail}") };
+                TrailStage::Waiting { place, detail: format!("merged into {into}{detail}") }
+            }
+            TrailStage::Running { build, detail } => {
+                TrailStage::Running { build, detail: format!("merged into {into}, {detail}") }
+            }
+        },
         Standing::Waiting { place, blockers } => {
             // The place says already how many are served before.
             let others =

@@ -39,6 +39,7 @@ migrations! {
     3 "command slot": "0003_command_slot.sql";
     4 "keys are facts": "0004_keys_are_facts.sql";
     5 "properties": "0005_properties.sql";
+    6 "collapsing": "0006_collapsing.sql";
 }
 
 // BIGINT is what both read as an i64; SQLite takes any word for it.

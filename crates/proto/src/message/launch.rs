@@ -21,6 +21,8 @@ messages! {
     EnvWanted = ENV_WANTED;
     GiveUp = GIVE_UP;
     GivenUp = GIVEN_UP;
+    SetPriority = SET_PRIORITY;
+    PrioritySet = PRIORITY_SET;
 }
 
 wire_words! {
@@ -206,4 +208,22 @@ pub struct AbandonedBuild {
     pub request: String,
     /// The worker on which something of it may still run; empty where nothing does.
     pub remains_on: String,
+}
+
+/// Asks for a request to be served sooner or later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetPriority {
+    pub request: String,
+    /// Higher is served first.
+    pub priority: i32,
+}
+
+/// The durable answer to `SetPriority`. Only of one that waits it was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrioritySet {
+    pub request: String,
+    pub stage: Stage,
+    /// One sentence for people where nothing was changed; else empty.
+    #[serde(default)]
+    pub detail: String,
 }

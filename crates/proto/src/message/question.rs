@@ -77,6 +77,9 @@ pub struct QueueLine {
     pub request: String,
     pub place: u32,
     pub owner: String,
+    /// Higher is served first.
+    #[serde(default)]
+    pub priority: i32,
     pub submitted_us: i64,
     pub blocked_by: String,
 }

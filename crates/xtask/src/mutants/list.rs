@@ -23,9 +23,12 @@ const fn bug(
 const MASTER: &str = "attempt/src/master.rs";
 const WORKER: &str = "attempt/src/worker.rs";
 const BUILD: &str = "engine/src/build.rs";
+const CLOSE: &str = "engine/src/close.rs";
+const COLLAPSE: &str = "engine/src/collapse.rs";
 const DISPATCH: &str = "engine/src/dispatch.rs";
 const DURABLE: &str = "engine/src/durable.rs";
 const IMPORTANCE: &str = "engine/src/scheduler/importance.rs";
+const INDEX: &str = "engine/src/request_index.rs";
 const INTAKE: &str = "engine/src/intake.rs";
 const ENDING: &str = "engine/src/ending.rs";
 const EXIT_CODES: &str = "engine/src/step/exit_codes.rs";
@@ -33,6 +36,7 @@ const PROPERTY: &str = "engine/src/property/mod.rs";
 const RESTORE: &str = "engine/src/restore.rs";
 const RESULT: &str = "engine/src/result.rs";
 const SCHEDULE: &str = "engine/src/schedule.rs";
+const STOP: &str = "engine/src/stop.rs";
 const TABLE: &str = "engine/src/table.rs";
 const WORKERS: &str = "engine/src/workers.rs";
 
@@ -125,9 +129,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "two builds share a place",
     ),
     bug(
-        DURABLE,
-        "«self.queues.get(builder)?.first()»",
-        "self.queues.get(builder)?.iter().last().copied()",
+        INDEX,
+        "«self.lines.get(builder)?.first()»",
+        "self.lines.get(builder)?.iter().last().copied()",
         "the youngest is served first",
     ),
     bug(
@@ -301,7 +305,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "Vec::new()",
         "what was given up goes on after its worker came back",
     ),
-    bug(DURABLE, "«queue.remove(&key)»;", "()", "what left the queue is still in it"),
+    bug(INDEX, "«line.remove(&request.queue_key())»;", "()", "what left the queue is still in it"),
     bug(DURABLE, "|counter| counter.value) + «1»;", "0", "ids are given out twice"),
     bug(
         TABLE,
@@ -310,4 +314,35 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a change of a row is not written",
     ),
     bug(TABLE, "«self.touched.insert(row.key())»;", "false", "a new row is not written"),
+    bug(
+        COLLAPSE,
+        "&& one.category == other.category\n        && «one.properties == other.properties»",
+        "true",
+        "requests are merged that ask for different things",
+    ),
+    bug(COLLAPSE, "&& «one.branch == other.branch»", "true", "requests of two branches are merged"),
+    bug(
+        COLLAPSE,
+        "«self.durable.add_changes(id, &changes.unwrap_or_default())»;",
+        "()",
+        "what was merged is not built",
+    ),
+    bug(
+        STOP,
+        "«self.succeed(id)»;",
+        "()",
+        "who was merged into a request that is cancelled is cancelled, too",
+    ),
+    bug(
+        CLOSE,
+        "«self.close_one(now, one, Verdict { result, reason: of_merged.clone(), exit_code })»;",
+        "()",
+        "what was merged into a request does not end with it",
+    ),
+    bug(
+        DURABLE,
+        "self.change_request(id, |request| «request.priority = priority»);",
+        "drop(priority)",
+        "a priority that was set is not kept",
+    ),
 ];

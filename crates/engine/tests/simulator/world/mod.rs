@@ -80,7 +80,8 @@ impl World {
             10..12 => self.poll(),
             12 if self.rng.permille(400) => self.stop_one(),
             13 if self.rng.permille(150) => self.give_up_one(),
-            13..20 => self.follow_one(),
+            13 => self.prioritize_one(),
+            14..20 => self.follow_one(),
             20..22 => self.leave_one(),
             22..36 => self.with_machine(|machine, rng| machine.hear(rng, 150)),
             36..54 => self.hear_workers(),
@@ -165,6 +166,14 @@ impl World {
             let scope = if in_queue { StopScope::Queue } else { StopScope::Anywhere };
             let stop = self.clients.stop(request, scope);
             self.take(vec![stop]);
+        }
+    }
+
+    fn prioritize_one(&mut self) {
+        if let Some(request) = self.some_request() {
+            let priority = i32::try_from(self.rng.below(5)).expect("a small number") - 2;
+            let prioritize = self.clients.prioritize(request, priority);
+            self.take(vec![prioritize]);
         }
     }
 

@@ -113,6 +113,7 @@ impl Poller {
             Answer::Accepted(_)
             | Answer::EnvWanted(_)
             | Answer::Stopped(_)
+            | Answer::Prioritized(_)
             | Answer::GivenUp(_) => {
                 bail!("the engine answered something else")
             }

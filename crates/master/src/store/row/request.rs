@@ -1,5 +1,6 @@
 //! Requests. One without `ended_us` is alive; its state follows from which columns are set.
 
+use config::Name;
 use engine::property::Properties;
 use engine::row::{OnDisconnect, Request, RequestState};
 use engine::{BuildId, BuildResult, BuildsetId, ChangeId, RequestId, RequestName};
@@ -14,14 +15,22 @@ macro_rules! select {
         concat!(
             "SELECT id, label, number, builder, buildset, change, changes, owner, reason, \
              priority, submitted_us, on_disconnect, build, result, result_reason, exit_code, \
-             ended_us, properties FROM request ",
+             ended_us, properties, scheduler, collapses, merged_into FROM request ",
             $tail
         )
     };
 }
 
-/// The columns of the state: build, result, its reason, exit code, time of the end.
-type StateCells<'a> = (Option<i64>, Option<&'a str>, Option<&'a str>, Option<i64>, Option<i64>);
+/// The columns of the state.
+#[derive(Default)]
+struct StateCells<'a> {
+    merged_into: Option<i64>,
+    build: Option<i64>,
+    result: Option<&'a str>,
+    result_reason: Option<&'a str>,
+    exit_code: Option<i64>,
+    ended_us: Option<i64>,
+}
 
 pub(in crate::store) fn put(row: &Request) -> Query<'_> {
     let Request {
@@ -33,19 +42,21 @@ pub(in crate::store) fn put(row: &Request) -> Query<'_> {
         changes,
         owner,
         reason,
+        scheduler,
         priority,
+        collapses,
         submitted_us,
         on_disconnect,
         properties,
         state,
     } = row;
-    let (build, result, result_reason, exit_code, ended_us) = state_cells(state);
+    let state = state_cells(state);
     query!(
         "INSERT INTO request (id, label, number, builder, buildset, change, changes, owner, \
          reason, priority, submitted_us, on_disconnect, build, result, result_reason, \
-         exit_code, ended_us, properties) \
+         exit_code, ended_us, properties, scheduler, collapses, merged_into) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-         $18) \
+         $18, $19, $20, $21) \
          ON CONFLICT (id) DO UPDATE SET label = excluded.label, number = excluded.number, \
          builder = excluded.builder, buildset = excluded.buildset, change = excluded.change, \
          changes = excluded.changes, owner = excluded.owner, reason = excluded.reason, \
@@ -53,7 +64,8 @@ pub(in crate::store) fn put(row: &Request) -> Query<'_> {
          on_disconnect = excluded.on_disconnect, build = excluded.build, \
          result = excluded.result, result_reason = excluded.result_reason, \
          exit_code = excluded.exit_code, ended_us = excluded.ended_us, \
-         properties = excluded.properties",
+         properties = excluded.properties, scheduler = excluded.scheduler, \
+         collapses = excluded.collapses, merged_into = excluded.merged_into",
         id.0,
         label.as_str(),
         *number,
@@ -66,23 +78,34 @@ pub(in crate::store) fn put(row: &Request) -> Query<'_> {
         i64::from(*priority),
         *submitted_us,
         on_disconnect_word(*on_disconnect),
-        build,
-        result,
-        result_reason,
-        exit_code,
-        ended_us,
-        pack_properties(properties)
+        state.build,
+        state.result,
+        state.result_reason,
+        state.exit_code,
+        state.ended_us,
+        pack_properties(properties),
+        scheduler.as_ref().map(Name::as_str),
+        i64::from(*collapses),
+        state.merged_into
     )
 }
 
 fn state_cells(state: &RequestState) -> StateCells<'_> {
     match state {
-        RequestState::Waiting => (None, None, None, None, None),
-        RequestState::Running { build } => (Some(build.0), None, None, None, None),
-        RequestState::Done { result, reason, exit_code, ended_us } => {
-            let exit_code = Some(i64::from(*exit_code));
-            (None, Some(result.word()), Some(reason), exit_code, Some(*ended_us))
+        RequestState::Waiting => StateCells::default(),
+        RequestState::Merged { into } => {
+            StateCells { merged_into: Some(into.0), ..StateCells::default() }
         }
+        RequestState::Running { build } => {
+            StateCells { build: Some(build.0), ..StateCells::default() }
+        }
+        RequestState::Done { result, reason, exit_code, ended_us } => StateCells {
+            result: Some(result.word()),
+            result_reason: Some(reason),
+            exit_code: Some(i64::from(*exit_code)),
+            ended_us: Some(*ended_us),
+            ..StateCells::default()
+        },
     }
 }
 
@@ -112,7 +135,9 @@ pub(in crate::store) fn read(record: &Record) -> Result<Request, ReadError> {
         changes: unpack("changes", &record.bytes("changes")?)?,
         owner: record.text("owner")?,
         reason: record.text("reason")?,
+        scheduler: read_scheduler(record)?,
         priority: narrow("priority", record.int("priority")?)?,
+        collapses: record.int("collapses")? != 0,
         submitted_us: record.int("submitted_us")?,
         on_disconnect: [OnDisconnect::Cancel, OnDisconnect::Keep]
             .into_iter()
@@ -123,10 +148,20 @@ pub(in crate::store) fn read(record: &Record) -> Result<Request, ReadError> {
     })
 }
 
+fn read_scheduler(record: &Record) -> Result<Option<Name>, ReadError> {
+    let scheduler = record.text_or_null("scheduler")?;
+    scheduler.map(|text| name("scheduler", &text)).transpose()
+}
+
 fn read_state(record: &Record) -> Result<RequestState, ReadError> {
     let Some(ended_us) = record.int_or_null("ended_us")? else {
+        let into = record.int_or_null("merged_into")?.map(RequestId);
         let build = record.int_or_null("build")?.map(BuildId);
-        return Ok(build.map_or(RequestState::Waiting, |build| RequestState::Running { build }));
+        return Ok(match (into, build) {
+            (Some(into), _) => RequestState::Merged { into },
+            (None, Some(build)) => RequestState::Running { build },
+            (None, None) => RequestState::Waiting,
+        });
     };
     Ok(RequestState::Done {
         result: result("result", &record.text("result")?)?,

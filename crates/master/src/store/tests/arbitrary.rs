@@ -181,6 +181,7 @@ fn request_name() -> impl Strategy<Value = RequestName> {
 fn request_state() -> impl Strategy<Value = RequestState> {
     prop_oneof![
         Just(RequestState::Waiting),
+        int().prop_map(|into| RequestState::Merged { into: RequestId(into) }),
         int().prop_map(|build| RequestState::Running { build: BuildId(build) }),
         (result(), text(), any::<u8>(), int()).prop_map(|(result, reason, exit_code, ended_us)| {
             RequestState::Done { result, reason, exit_code, ended_us }
@@ -191,10 +192,12 @@ fn request_state() -> impl Strategy<Value = RequestState> {
 pub(super) fn request() -> impl Strategy<Value = Request> {
     let ids = (int(), request_name(), name(), int(), int(), vec(int().prop_map(ChangeId), 0..4));
     let on_disconnect = prop_oneof![Just(OnDisconnect::Cancel), Just(OnDisconnect::Keep)];
-    let rest = (text(), text(), any::<i32>(), int(), on_disconnect, properties(), request_state());
+    let asked = (option::of(name()), any::<i32>(), any::<bool>());
+    let rest = (text(), text(), asked, int(), on_disconnect, properties(), request_state());
     (ids, rest).prop_map(|(ids, rest)| {
         let (id, name, builder, buildset, change, changes) = ids;
-        let (owner, reason, priority, submitted_us, on_disconnect, properties, state) = rest;
+        let (owner, reason, asked, submitted_us, on_disconnect, properties, state) = rest;
+        let (scheduler, priority, collapses) = asked;
         Request {
             id: RequestId(id),
             name,
@@ -204,7 +207,9 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
             changes,
             owner,
             reason,
+            scheduler,
             priority,
+            collapses,
             submitted_us,
             on_disconnect,
             properties,
