@@ -11,7 +11,7 @@ use crate::property;
 use crate::reference;
 use crate::row::OnDisconnect;
 use crate::scheduler::Scheduler;
-use crate::step::{Repository, Step};
+use crate::step::{self, Draft, Repository, Step};
 use crate::variable::{self, Offered, Pattern};
 
 /// Everything the engine knows from the configuration.
@@ -188,27 +188,16 @@ impl Decode for Builder {
         let properties = property::table(&mut fields, "properties", cx);
         let default_properties = property::table(&mut fields, "default_properties", cx);
         let collapse_requests = fields.or("collapse_requests", false, cx);
-        let steps: Option<AtLeastOne<Spanned<Step>>> =
-            fields.required_unless("steps", elsewhere, cx);
+        let steps: Option<AtLeastOne<Draft>> = fields.required_unless("steps", elsewhere, cx);
+        let steps = steps.and_then(|AtLeastOne(drafts)| step::name_all(drafts, cx));
         fields.finish(cx);
-        let AtLeastOne(steps) = steps?;
-        for (at, step) in steps.iter().enumerate() {
-            if let Some(first) =
-                steps[..at].iter().find(|first| first.value.name == step.value.name)
-            {
-                let message = format!("two steps are called `{}`", step.value.name);
-                let problem = Diagnostic::new(Code::Duplicate, step.span, message);
-                cx.report(problem.also(first.span, "this one is").help("give one a `name`"));
-            }
-        }
-        let steps = steps.into_iter().map(|step| step.value).collect();
         Some(Self {
             workers: workers?,
             description: description?,
             properties: properties?,
             default_properties: default_properties?,
             collapse_requests: collapse_requests?,
-            steps,
+            steps: steps?,
         })
     }
 }

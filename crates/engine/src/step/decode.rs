@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use config::template::Template;
-use config::{Code, Context, Decode, Diagnostic, Entry, Fields, Name, Node, NodeKind, Size};
+use config::{
+    Code, Context, Decode, Diagnostic, Entry, Fields, Name, Node, NodeKind, Size, Spanned,
+};
 
-use super::{ExitCodes, Step, StepKind, command, flags, git, script};
+use super::{Draft, ExitCodes, Step, StepKind, command, flags, git, script};
 
 /// A kind of step: its key, and how it is read. The other keys of the kind are asked from the
 /// step's table.
@@ -34,7 +36,7 @@ const LATER_KEYS: &[&str] = &[
     "wait",
 ];
 
-impl Decode for Step {
+impl Decode for Draft {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
         let mut fields = Fields::of(node, cx)?.with_later(LATER_KEYS);
         if is_later(&fields, cx) {
@@ -42,7 +44,7 @@ impl Decode for Step {
         }
         let kind = kind(&mut fields, cx);
         let default_name = kind.as_ref().map_or("step", |(key, _)| key);
-        let name = fields.or("name", fixed_name(default_name)?, cx);
+        let given: Option<Option<Spanned<Name>>> = fields.optional("name", cx);
         let exit_codes = fields.or("exit_codes", ExitCodes::default(), cx);
         let flags = flags::decode(&mut fields, exit_codes.as_ref(), cx);
         let env = match fields.entry("env") {
@@ -60,8 +62,8 @@ impl Decode for Step {
         let always_run = fields.or("always_run", false, cx);
         let retry_safe = fields.or("retry_safe", false, cx);
         fields.finish(cx);
-        Some(Self {
-            name: name?,
+        let step = Step {
+            name: fixed_name(default_name)?,
             kind: kind?.1,
             env: env?,
             workdir: workdir?,
@@ -76,7 +78,8 @@ impl Decode for Step {
             flags: flags?,
             always_run: always_run?,
             retry_safe: retry_safe?,
-        })
+        };
+        Some(Self { given: given?, step })
     }
 }
 

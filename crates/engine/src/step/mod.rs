@@ -9,6 +9,7 @@ mod decode;
 mod exit_codes;
 mod flags;
 mod git;
+mod naming;
 mod script;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use command::CommandStep;
 pub use exit_codes::ExitCodes;
 pub use git::{GitMethod, GitMode, GitStep, Repository};
+pub(crate) use naming::{Draft, name_all};
 pub use script::ScriptStep;
 
 use crate::result::Flags;
