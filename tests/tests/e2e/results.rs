@@ -3,6 +3,7 @@
 use std::fs;
 
 use e2e::{Yard, wait_until};
+use serde_json::json;
 
 /// Programs that say `lint: warnings`, `tests: nothing to do here`, and a failure that is harmless.
 const BUILDERS: &str = r#"
@@ -124,4 +125,37 @@ steps = [
     let checked = yard.master(&["check"]);
     assert_eq!(checked.code(), 0, "warnings are no errors: {}", checked.out());
     assert_eq!(checked.out().matches("W0602").count(), 3, "{}", checked.out());
+}
+
+#[test]
+fn how_a_program_ended_is_a_number_of_its_own_for_programs() {
+    let yard = Yard::new(
+        r#"
+app.x = { builder = "x" }
+[builder.x]
+workers = ["local"]
+steps = [
+  { script = "exit 3", on_failure = "continue" },
+  { script = "kill -SEGV $$", on_failure = "continue" },
+  { script = "sleep 60", timeout = "10ms", on_failure = "continue" },
+]
+"#,
+    );
+    let _master = yard.start_master();
+    let _worker = yard.start_worker("");
+    let ran = yard.changeport(&["run", "x"]);
+    assert_eq!(ran.code(), 3, "{}", ran.err());
+    let steps = yard.ask(&["builds", "x"]).remove(0)["steps"].take();
+    let ends: Vec<_> = steps
+        .as_array()
+        .expect("steps")
+        .iter()
+        .map(|step| json!([step["name"], step["detail"], step["exit_code"], step["signal"]]))
+        .collect();
+    let expected = [
+        json!(["script", "exited(3)", 3, null]),
+        json!(["script_1", "signal(11)", null, 11]),
+        json!(["script_2", "timeout", null, null]),
+    ];
+    assert_eq!(ends, expected);
 }

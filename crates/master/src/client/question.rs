@@ -1,7 +1,9 @@
 //! Answers lists, `why` and `status`.
 
+use attempt::Outcome;
 use engine::RequestName;
-use engine::row::{Build, RequestState, StepState};
+use engine::row::{Build, RequestState, StepProgress, StepState};
+use engine::step::Step;
 use proto::message::hello::Refusal;
 use proto::message::question::{
     BuildLine, Builds, BuildsWanted, Queue, Reason, Status, StepLine, Why, WhyWanted,
@@ -29,17 +31,6 @@ pub(super) async fn builds(
 
 fn build_line(build: &Build) -> BuildLine {
     let steps = build.plan.steps.iter().zip(&build.steps);
-    let step_line =
-        |(step, progress): (&engine::step::Step, &engine::row::StepProgress)| StepLine {
-            name: step.name.to_string(),
-            result: match progress.state {
-                StepState::Done { result, .. } => result.word().to_owned(),
-                StepState::Waiting | StepState::Running => String::new(),
-            },
-            detail: progress.detail.clone(),
-            started_us: progress.started_us,
-            ended_us: progress.ended_us,
-        };
     BuildLine {
         build: build.name.to_string(),
         worker: build.worker.to_string(),
@@ -47,7 +38,29 @@ fn build_line(build: &Build) -> BuildLine {
         reason: build.stop_reason.clone().unwrap_or_default(),
         started_us: build.started_us,
         ended_us: build.end.map(|(_, ended_us)| ended_us),
-        steps: steps.map(step_line).collect(),
+        steps: steps.map(|(step, progress)| step_line(step, progress)).collect(),
+    }
+}
+
+fn step_line(step: &Step, progress: &StepProgress) -> StepLine {
+    let outcome = Outcome::from_words(&progress.detail);
+    StepLine {
+        name: step.name.to_string(),
+        result: match progress.state {
+            StepState::Done { result, .. } => result.word().to_owned(),
+            StepState::Waiting | StepState::Running => String::new(),
+        },
+        detail: progress.detail.clone(),
+        exit_code: match outcome {
+            Some(Outcome::Exited(code)) => Some(code),
+            Some(_) | None => None,
+        },
+        signal: match outcome {
+            Some(Outcome::Signal(number)) => Some(number),
+            Some(_) | None => None,
+        },
+        started_us: progress.started_us,
+        ended_us: progress.ended_us,
     }
 }
 

@@ -57,6 +57,12 @@ pub struct StepLine {
     /// Buildbot's word; empty while it runs or waits.
     pub result: String,
     pub detail: String,
+    /// What its last command exited with, if it did.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// The number of the signal that ended its last command, if one did.
+    #[serde(default)]
+    pub signal: Option<i32>,
     pub started_us: Option<i64>,
     pub ended_us: Option<i64>,
 }
