@@ -69,6 +69,39 @@ fn walk(node: &Node, path: &str, paths: &mut BTreeMap<Span, String>) {
     }
 }
 
+/// The defaults that a page names, by table and key, as the page has them.
+#[derive(Debug, Default)]
+pub struct Defaults {
+    tables: BTreeMap<String, Vec<(String, String)>>,
+}
+
+impl Defaults {
+    /// Reads the rows `| key | type | default | effect |`; a key without a default has to be there.
+    pub fn of_page(page: &str) -> Self {
+        let mut tables: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+        let mut path = None;
+        for line in page.lines() {
+            if let Some(heading) = line.strip_prefix("### ") {
+                path = heading.split('`').nth(1).map(str::to_owned);
+            } else if let (Some(path), Some(row)) = (&path, line.strip_prefix("| `")) {
+                let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+                if let [key, _, default, ..] = cells.as_slice()
+                    && !default.is_empty()
+                {
+                    let key = key.trim_end_matches('`').to_owned();
+                    tables.entry(path.clone()).or_default().push((key, default.replace('`', "")));
+                }
+            }
+        }
+        Self { tables }
+    }
+
+    /// Returns the defaults of a table of the page, in its order.
+    pub fn of_table(&self, path: &str) -> &[(String, String)] {
+        self.tables.get(path).map_or(&[], Vec::as_slice)
+    }
+}
+
 fn described(page: &str) -> Keys {
     let mut keys = Keys::new();
     let mut path = None;

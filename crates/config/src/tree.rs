@@ -40,6 +40,13 @@ pub struct Entry {
 }
 
 impl Node {
+    /// Returns the text under a key of a table, if there is one.
+    pub fn text_of(&self, key: &str) -> Option<&str> {
+        let NodeKind::Table(entries) = &self.kind else { return None };
+        let entry = entries.iter().find(|entry| entry.key == key)?;
+        if let NodeKind::Text(text) = &entry.value.kind { Some(text) } else { None }
+    }
+
     /// Returns what the value is, in words.
     pub fn type_name(&self) -> &'static str {
         match self.kind {

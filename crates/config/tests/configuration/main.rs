@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod codes;
+mod differences;
 mod schema;
 mod seven_errors;
 mod templates;
