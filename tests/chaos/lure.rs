@@ -56,7 +56,8 @@ impl Lure {
             | Act::SwapKeepFolder
             | Act::SwapPlace
             | Act::SwapPlaceFolder
-            | Act::LogAside => Self::Care,
+            | Act::LogAside
+            | Act::Reconfigured => Self::Care,
             Act::BatchCommit
             | Act::NoteCommit
             | Act::Answer

@@ -28,6 +28,9 @@ pub enum Action {
     SealLog { command: CommandId, log_bytes: u64 },
     /// Tell people of a command that a worker has and this database does not know.
     Disowned { worker: Name, command: CommandId, fate: Fate },
+    /// End the connection of a worker that the configuration no longer has, and that has finished
+    /// what it had.
+    Dismiss { worker: Name, stamp: Stamp },
     /// Something visible about a request changed: wake its followers.
     RequestChanged { request: RequestId },
 }
@@ -88,6 +91,8 @@ pub enum Answer {
     EnvWanted(Vec<Pattern>),
     /// The polled heads and changes are committed.
     Polled,
+    /// The configuration is in force.
+    Reconfigured,
     Stopped(Stopped),
     Prioritized(Prioritized),
     /// These have ended.

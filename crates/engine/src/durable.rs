@@ -12,7 +12,7 @@ use config::Name;
 use crate::id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
 use crate::request_index::RequestIndex;
 use crate::row::{
-    Build, Change, Command, Counter, Pending, Request, RequestState, Rows, SourceHeads,
+    Build, Change, Command, Counter, Pending, Request, RequestState, Revision, Rows, SourceHeads,
     SubmissionKey, Write,
 };
 use crate::table::Table;
@@ -38,6 +38,8 @@ pub struct Durable {
     pub(crate) pending: Table<Pending>,
     /// Accepted by the event at hand. Nothing is decided by older ones.
     new_keys: Vec<SubmissionKey>,
+    /// Taken by the event at hand, likewise.
+    new_revision: Option<Revision>,
     requests: Table<Request>,
     builds: Table<Build>,
     pub(crate) commands: Table<Command>,
@@ -108,6 +110,7 @@ impl Durable {
         writes.extend(self.requests.drain().into_iter().map(Write::Request));
         writes.extend(self.builds.drain().into_iter().map(Write::Build));
         writes.extend(self.commands.drain().into_iter().map(Write::Command));
+        writes.extend(self.new_revision.take().map(Write::Revision));
         writes
     }
 
@@ -283,6 +286,11 @@ impl Durable {
     /// Has the store keep what was answered to a key.
     pub(crate) fn keep_key(&mut self, key: SubmissionKey) {
         self.new_keys.push(key);
+    }
+
+    /// Has the store keep a configuration.
+    pub(crate) fn keep_revision(&mut self, revision: Revision) {
+        self.new_revision = Some(revision);
     }
 
     /// Notes that something needs the change.

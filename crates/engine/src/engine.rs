@@ -56,6 +56,9 @@ impl Engine {
             Event::GiveUpWanted { ticket, abandoned, reason } => {
                 self.give_up_wanted(now, ticket, &abandoned, &reason);
             }
+            Event::Reconfigured { ticket, settings, revision } => {
+                self.reconfigured(now, ticket, settings, revision);
+            }
             Event::FollowerCame { request } => self.follower_came(request),
             Event::FollowerLeft { request, departure } => {
                 self.follower_left(now, request, departure);
@@ -64,6 +67,7 @@ impl Engine {
         self.dispatch(now);
         self.tell_audience(now);
         self.tell_what_is_left();
+        self.dismiss_strangers(now);
         Decision { writes: self.durable.drain(), actions: std::mem::take(&mut self.actions) }
     }
 
@@ -99,6 +103,7 @@ impl Engine {
                 self.volatile.audience.stir();
             }
             match deadline {
+                Deadline::Settle => self.settle(now),
                 Deadline::Look => {}
                 Deadline::Stable { scheduler, lane } => self.stable(now, &scheduler, &lane),
                 Deadline::Unfollowed(request) => self.unfollowed(now, request),

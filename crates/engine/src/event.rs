@@ -1,12 +1,14 @@
 //! What can happen, as the shells report it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use attempt::{CommandId, Place, Stamp, StopOrder, ToMaster};
 use config::{Name, Value};
 
 use crate::id::RequestId;
-use crate::row::User;
+use crate::row::{Revision, User};
+use crate::settings::Settings;
 use crate::variable::Offered;
 
 /// Names the place where an answer is waited for; drawn by the shell.
@@ -56,6 +58,8 @@ pub enum Event {
     },
     /// Somebody wants a request served sooner or later.
     PriorityWanted { ticket: Ticket, request: RequestId, priority: i32 },
+    /// Another configuration takes the place of the present one.
+    Reconfigured { ticket: Ticket, settings: Arc<Settings>, revision: Option<Revision> },
     /// Somebody no longer waits for a worker.
     GiveUpWanted { ticket: Ticket, abandoned: Abandoned, reason: String },
     /// A client follows a request.

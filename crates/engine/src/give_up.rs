@@ -26,7 +26,7 @@ impl Engine {
     ) {
         let given_up = match abandoned {
             Abandoned::Request(id) => self.give_up_request(now, *id, reason).into_iter().collect(),
-            Abandoned::Worker(worker) if self.is_strange(worker) => {
+            Abandoned::Worker(worker) if !self.expects(worker) => {
                 return self.refuse(
                     ticket,
                     Refusal {
@@ -39,11 +39,6 @@ impl Engine {
             Abandoned::Worker(worker) => self.give_up_worker(now, worker, reason),
         };
         self.answer(ticket, Answer::GivenUp(given_up));
-    }
-
-    /// Neither the configuration nor any command knows the worker.
-    fn is_strange(&self, worker: &Name) -> bool {
-        !self.settings.knows_worker(worker) && self.commands_of(worker).is_empty()
     }
 
     fn give_up_request(&mut self, now: Now, id: RequestId, reason: &str) -> Option<GivenUp> {

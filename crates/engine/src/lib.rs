@@ -26,6 +26,7 @@ mod ending;
 mod engine;
 mod event;
 mod follow;
+mod foresight;
 mod give_up;
 mod id;
 mod intake;
@@ -34,6 +35,7 @@ mod plan;
 pub mod priority;
 pub mod property;
 mod recent;
+mod reconfigure;
 pub mod reference;
 mod request_index;
 mod restore;
@@ -63,6 +65,7 @@ pub use event::{
     Abandoned, Departure, Event, LaunchOffer, LaunchWait, NewChange, Offer, PolledChange,
     Readiness, StopScope, Submission, Ticket,
 };
+pub use foresight::{Foresight, Touched};
 pub use id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
 pub use intake::repeat;
 pub use plan::Plan;

@@ -37,15 +37,11 @@ impl Engine {
     }
 
     fn rearm(&mut self, now: Now) {
+        if !self.is_settled() {
+            self.volatile.arm(Deadline::Settle, now.boot_us);
+        }
         for pending in self.durable.pending.iter() {
-            // A wall clock that jumped must neither fire early by years nor never fire.
-            let left = (pending.armed_us.saturating_add(pending.stable_us) - now.wall_us)
-                .clamp(0, pending.stable_us);
-            let deadline = Deadline::Stable {
-                scheduler: pending.scheduler.clone(),
-                lane: pending.lane.clone(),
-            };
-            self.volatile.arm(deadline, now.boot_us.saturating_add(left));
+            self.volatile.arm_stable(now, pending);
         }
         let attended: Vec<_> = self
             .durable

@@ -1,6 +1,6 @@
 //! The checked configuration as far as the engine decides by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use config::{
     AtLeastOne, Code, Context, Decode, Diagnostic, Fields, Name, Node, Spanned, Value, choice,
@@ -22,6 +22,8 @@ pub struct Settings {
     pub workers: BTreeMap<Name, WorkerGroup>,
     pub schedulers: BTreeMap<Name, Scheduler>,
     pub builders: BTreeMap<Name, Builder>,
+    /// Those of the builders that the configuration no longer has, and for which something waits.
+    pub retired: BTreeSet<Name>,
     pub apps: BTreeMap<Name, App>,
     /// What git steps check out, by change source.
     pub repositories: BTreeMap<Name, Repository>,

@@ -9,11 +9,14 @@ use crate::audience::Audience;
 use crate::event::Readiness;
 use crate::id::RequestId;
 use crate::recent::Recent;
+use crate::row::Pending;
 use crate::time::Now;
 
 /// Something that happens by itself when its time comes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Deadline {
+    /// What a changed configuration means for the rows is still to be drawn.
+    Settle,
     /// The stable timer of a scheduler's lane.
     Stable { scheduler: Name, lane: String },
     /// The time after which a request nobody follows is given up.
@@ -50,6 +53,8 @@ pub(crate) struct Volatile {
     pub(crate) workers: BTreeMap<Name, Attached>,
     /// When the connections of those ended that were here.
     left_us: BTreeMap<Name, i64>,
+    /// Attached workers that the configuration does not have, and that were not sent away yet.
+    pub(crate) strangers: BTreeSet<Name>,
     pub(crate) followers: BTreeMap<RequestId, u32>,
     pub(crate) audience: Audience,
     pub(crate) recent: Recent,
@@ -71,6 +76,7 @@ impl Volatile {
 
     /// Notes that a worker has no connection any more.
     pub(crate) fn leave(&mut self, now: Now, worker: &Name) {
+        self.strangers.remove(worker);
         if self.workers.remove(worker).is_some() {
             self.left_us.insert(worker.clone(), now.wall_us);
         }
@@ -97,6 +103,15 @@ impl Volatile {
         if !self.due.contains_key(&deadline) {
             self.arm(deadline, boot_us);
         }
+    }
+
+    /// Sets the deadline of a stable timer by what its row says.
+    pub(crate) fn arm_stable(&mut self, now: Now, pending: &Pending) {
+        // A wall clock that jumped must neither fire early by years nor never fire.
+        let left = (pending.armed_us.saturating_add(pending.stable_us) - now.wall_us)
+            .clamp(0, pending.stable_us);
+        let Pending { scheduler, lane, .. } = pending.clone();
+        self.arm(Deadline::Stable { scheduler, lane }, now.boot_us.saturating_add(left));
     }
 
     /// Takes a deadline back.

@@ -7,6 +7,7 @@ use config::Name;
 use crate::decision::{Action, Directive, Fate};
 use crate::engine::Engine;
 use crate::event::Readiness;
+use crate::table::Row as _;
 use crate::time::Now;
 use crate::volatile::Attached;
 
@@ -20,6 +21,9 @@ impl Engine {
     ) {
         let (stamp, place) = (attached.stamp, attached.place.clone());
         self.volatile.come(worker, attached);
+        if !self.settings.knows_worker(worker) {
+            self.volatile.strangers.insert(worker.clone());
+        }
         for id in self.commands_of(worker) {
             let view = reported.iter().find(|report| report.command == id).map(|r| &r.view);
             self.drive(now, id, Input::Attached { place: &place, view });
@@ -62,6 +66,29 @@ impl Engine {
                 self.actions.push(Action::Send { worker, stamp, directive });
             }
         }
+    }
+
+    /// Sends workers away that the configuration no longer has, once nothing of them is needed.
+    pub(crate) fn dismiss_strangers(&mut self, now: Now) {
+        let idle = self.volatile.strangers.iter().filter(|worker| !self.has_work(worker));
+        for worker in idle.cloned().collect::<Vec<_>>() {
+            if let Some(attached) = self.volatile.workers.get(&worker) {
+                let stamp = attached.stamp;
+                self.volatile.leave(now, &worker);
+                self.actions.push(Action::Dismiss { worker, stamp });
+            }
+        }
+    }
+
+    /// Says whether a worker may come: the configuration has it, or something of it is needed.
+    pub fn expects(&self, worker: &Name) -> bool {
+        self.settings.knows_worker(worker) || self.has_work(worker)
+    }
+
+    fn has_work(&self, worker: &Name) -> bool {
+        let mut commands = self.durable.commands();
+        self.durable.slots(worker).is_some()
+            || commands.any(|command| command.worker == *worker && command.is_alive())
     }
 
     pub(crate) fn reported(&mut self, now: Now, worker: &Name, stamp: Stamp, report: &ToMaster) {

@@ -60,6 +60,8 @@ acts! {
         Stop = "master.stop",
         FinalAck = "master.final_ack",
         SealOrder = "master.seal_order",
+        /// Another configuration goes to the engine, and is in force.
+        Reconfigured = "master.reconfigured",
         /// Orders and answers go to a worker.
         WorkerWrite = "master.worker.write",
         Welcome = "master.welcome",

@@ -4,35 +4,30 @@
 //! and the heart (the engine's loop and the log keeper). The doors close first, so everything
 //! that was let in is still committed.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use config::{Name, SourceFile};
 use engine::Identity;
 use engine::settings::Settings;
 use owner::{Lock, LockError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::change_source::git_poll::{Poller, PollerParts};
-use crate::change_source::{ChangeSource, Changeport};
-use crate::client::{self, Address, Callers, Door, Users};
 use crate::clock;
 use crate::core::{self, Core, CoreError, Parts};
-use crate::gate::{Descriptors, Throttle};
+use crate::doors::{DoorError, DoorParts, Doors};
+use crate::gate::Descriptors;
 use crate::log::{Keeper, SEALS_QUEUE, Shelf, ShelfError};
-use crate::settings::{Configuration, MasterSection, WorkerPort};
-use crate::status::SourceBoard;
-use crate::store::{self, RevisionFile, Store, StoreError};
+use crate::reload::{self, Beginning, Queued, Reloader, ReloaderParts, Reloads};
+use crate::settings::{Configuration, MasterSection, Reading};
+use crate::store::{self, Store, StoreError};
 use crate::tasks::Tasks;
-use crate::worker_port::{self, TokenFile, TokenFileError};
 
 /// For the doors to close and for what they let in to be committed. An administrator waits two
 /// seconds, the end of the process included.
@@ -51,10 +46,8 @@ pub(crate) enum DaemonError {
     Shelf(#[from] ShelfError),
     #[error("draw a random number")]
     Random(#[source] getrandom::Error),
-    #[error("listen on {address} for {whom}; is another master running, or the address not ours?")]
-    Listen { address: String, whom: &'static str, source: io::Error },
     #[error(transparent)]
-    Tokens(#[from] TokenFileError),
+    Door(#[from] DoorError),
     #[error("wait for signals")]
     Signals(#[source] io::Error),
     #[error("the engine's loop ended")]
@@ -68,57 +61,62 @@ pub(crate) enum DaemonError {
 
 /// Runs a master until SIGTERM or SIGINT, or until its database is lost.
 pub(crate) async fn run(
-    configuration: Configuration,
-    files: Vec<SourceFile>,
+    path: PathBuf,
+    reading: Reading,
+    mut configuration: Configuration,
 ) -> Result<(), DaemonError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signals)?;
-    let Configuration { master, worker_port, change_sources, mut engine } = configuration;
+    let hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signals)?;
+    let master = configuration.master.clone();
     make_private(&master.data)?;
     let _lock = Lock::acquire(&master.data.join("lock"))?;
-    let opening = open(&master, &files);
+    let opening = open(&master, &reading, &mut configuration.engine);
     // A start that is cut off is as one that is killed; the database may keep it waiting for long.
-    let (store, identity, revision, shelf) = tokio::select! {
+    let (store, identity, beginning, shelf) = tokio::select! {
         opened = opening => opened?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    engine.revision = revision;
-    let settings = Arc::new(engine);
+    let settings = Arc::new(std::mem::take(&mut configuration.engine));
     let heart = Tasks::default();
     heart.spawn("thread", threads::keep_one(heart.cancel().clone()));
-    let doors = Tasks::default();
+    let family = Tasks::default();
     let (core, mut ended) = start_heart(&heart, &store, &settings, identity, &shelf);
-    let (board, users) = (SourceBoard::default(), Users::default());
+    let parts = ReloaderParts { path, core: core.clone(), beginning };
+    let (reloader, reloads) = Reloader::new(parts);
     let descriptors = Descriptors::of_this_process();
-    let callers = Callers::of_process();
-    let yard =
-        Yard { master, settings, identity, store, core, shelf, board, users, descriptors, callers };
-    let opened = yard.open_doors(&doors, worker_port, &change_sources).await;
-    let outcome = match opened {
+    let mut doors = Doors::new(DoorParts {
+        master: master.clone(),
+        identity,
+        store: store.clone(),
+        core,
+        shelf,
+        descriptors,
+        reloads: reloads.clone(),
+        family: family.clone(),
+    });
+    let outcome = match doors.open(&configuration, &settings).await {
         Ok(places) => {
-            let url = yard.master.url.as_deref();
-            info!(master = %yard.master.name, url, "ready: {}", places.join(", "));
-            loop {
-                // All branches are cancel-safe.
-                tokio::select! {
-                    _ = terminate.recv() => break Ok(()),
-                    _ = interrupt.recv() => break Ok(()),
-                    Some(()) = hangup.recv() => warn!(
-                        "SIGHUP: reload is not in this version; restart the master to read its \
-                         configuration anew, commands go on meanwhile"
-                    ),
-                    ended = &mut ended => break judge(ended),
-                }
+            info!(master = %master.name, url = master.url, "ready: {}", places.join(", "));
+            family.spawn("reload", reloader.run(doors, family.cancel().clone()));
+            family.spawn("hangup", reload_on(hangup, reloads, family.cancel().clone()));
+            // All branches are cancel-safe.
+            tokio::select! {
+                _ = terminate.recv() => Ok(()),
+                _ = interrupt.recv() => Ok(()),
+                ended = &mut ended => judge(ended),
             }
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            drop((doors, reloader));
+            Err(error.into())
+        }
     };
     info!("stopping; commands go on without this master");
     // Whichever branch wins, nothing else is left to do; what is cut off is as after a kill.
     tokio::select! {
-        () = close(yard, &doors, &heart) => {}
+        () = close(store, &family, &heart) => {}
         () = tokio::time::sleep(LAST_WORK) => warn!("some work did not end in time"),
         _ = terminate.recv() => warn!("stopping at once on a second signal"),
         _ = interrupt.recv() => warn!("stopping at once on a second signal"),
@@ -126,12 +124,23 @@ pub(crate) async fn run(
     outcome
 }
 
+/// Reloads on SIGHUP. Signals that come while one is under way count once.
+async fn reload_on(mut hangup: Signal, reloads: Reloads, cancel: CancellationToken) {
+    loop {
+        // Both branches are cancel-safe.
+        tokio::select! {
+            Some(()) = hangup.recv() => {}
+            () = cancel.cancelled() => return,
+        }
+        // What came of it is logged where it is done.
+        drop(reloads.reload(None, Queued::Drain).await);
+    }
+}
+
 /// Closes the doors, then commits what they let in, then closes the database.
-async fn close(yard: Yard, doors: &Tasks, heart: &Tasks) {
-    doors.shutdown().await;
+async fn close(store: Arc<Store>, family: &Tasks, heart: &Tasks) {
+    family.shutdown().await;
     heart.shutdown().await;
-    let Yard { store, core, shelf, .. } = yard;
-    drop((core, shelf));
     if let Some(store) = Arc::into_inner(store) {
         store.close().await;
     }
@@ -156,13 +165,14 @@ fn make_private(path: &Path) -> Result<(), DaemonError> {
 /// Opens database and logs, and notes the configuration.
 async fn open(
     master: &MasterSection,
-    files: &[SourceFile],
-) -> Result<(Arc<Store>, Identity, i64, Arc<Shelf>), DaemonError> {
+    reading: &Reading,
+    settings: &mut Settings,
+) -> Result<(Arc<Store>, Identity, Beginning, Arc<Shelf>), DaemonError> {
     let (store, identity) = open_store(master).await?;
-    let revision = keep_revision(&store, files).await?;
+    let beginning = reload::begin(&store, reading, settings, clock::wall_us()).await?;
     let shelf = Arc::new(Shelf::open(&master.data.join("logs"))?);
     retire_doubled(&store, &shelf).await?;
-    Ok((store, identity, revision, shelf))
+    Ok((store, identity, beginning, shelf))
 }
 
 async fn open_store(master: &MasterSection) -> Result<(Arc<Store>, Identity), DaemonError> {
@@ -172,15 +182,6 @@ async fn open_store(master: &MasterSection) -> Result<(Arc<Store>, Identity), Da
     let start = store::Start { incarnation, wall_us: clock::wall_us() };
     let opened = Store::open(&master.state, start).await?;
     Ok((Arc::new(opened.store), opened.identity))
-}
-
-async fn keep_revision(store: &Store, files: &[SourceFile]) -> Result<i64, StoreError> {
-    let file = |file: &SourceFile| RevisionFile {
-        path: file.path.as_os_str().as_encoded_bytes().to_vec(),
-        text: file.text.clone().into_bytes(),
-    };
-    let files: Vec<RevisionFile> = files.iter().map(file).collect();
-    store.revision_put(&files, clock::wall_us()).await
 }
 
 /// Removes living logs whose sealed form the database knows.
@@ -208,143 +209,6 @@ fn start_heart(
     let keeper = Keeper::new(shelf.clone(), store.clone(), core.clone(), heart.clone());
     heart.spawn("keeper", keeper.run(orders));
     (core, ended)
-}
-
-/// What the doors have in common.
-struct Yard {
-    master: MasterSection,
-    settings: Arc<Settings>,
-    identity: Identity,
-    store: Arc<Store>,
-    core: Core,
-    shelf: Arc<Shelf>,
-    board: SourceBoard,
-    users: Users,
-    descriptors: Descriptors,
-    callers: Callers,
-}
-
-impl Yard {
-    /// Opens every door and returns where they are, for people and for whoever started us.
-    async fn open_doors(
-        &self,
-        doors: &Tasks,
-        worker_port: Option<WorkerPort>,
-        sources: &BTreeMap<Name, ChangeSource>,
-    ) -> Result<Vec<String>, DaemonError> {
-        let mut places = Vec::new();
-        if let Some(port) = worker_port {
-            places.push(self.open_worker_port(doors, port).await?);
-        }
-        for (name, source) in sources {
-            match source {
-                ChangeSource::Changeport(port) => {
-                    places.extend(self.open_changeport(doors, name, port).await?);
-                }
-                ChangeSource::GitPoll(git) => {
-                    let parts = PollerParts {
-                        core: self.core.clone(),
-                        board: self.board.clone(),
-                        mirrors: self.master.data.join("mirrors"),
-                    };
-                    let poller = Poller::new(name.clone(), git.clone(), parts);
-                    doors.spawn("git_poll", poller.run(doors.cancel().clone()));
-                }
-            }
-        }
-        let control = Address::Unix(self.master.control.clone());
-        places.push(self.listen(doors, &control, Door::Control, TokenFile::default()).await?);
-        Ok(places)
-    }
-
-    async fn open_worker_port(
-        &self,
-        doors: &Tasks,
-        port: WorkerPort,
-    ) -> Result<String, DaemonError> {
-        let parts = worker_port::ListenerParts {
-            master: self.master.name.to_string(),
-            epoch: self.identity.epoch,
-            tokens: TokenFile::read(&port.token_file)?,
-            settings: self.settings.clone(),
-            core: self.core.clone(),
-            shelf: self.shelf.clone(),
-            sessions: AtomicI64::new(1),
-            misconduct: Throttle::default(),
-        };
-        let whom = "workers";
-        let failed =
-            |source| DaemonError::Listen { address: port.listen.to_string(), whom, source };
-        let share = self.descriptors.whole();
-        let listener =
-            worker_port::Listener::bind(port.listen, parts, share).await.map_err(failed)?;
-        let address = listener.address().map_err(failed)?;
-        doors.spawn("worker port", listener.run(doors.clone()));
-        Ok(format!("workers {address}"))
-    }
-
-    async fn open_changeport(
-        &self,
-        doors: &Tasks,
-        name: &Name,
-        port: &Changeport,
-    ) -> Result<Vec<String>, DaemonError> {
-        let tokens = match &port.token_file {
-            Some(path) => TokenFile::read(path)?,
-            None => TokenFile::default(),
-        };
-        let mut places = Vec::new();
-        for address in &port.listen {
-            let door = Door::Change {
-                source: name.clone(),
-                peercred: port.peercred,
-                token: port.token,
-                insecure_userns: port.insecure_userns,
-            };
-            places.push(self.listen(doors, address, door, tokens.clone()).await?);
-        }
-        let (kind, detail) = ("changeport".to_owned(), places.join(", "));
-        self.board.set(proto::message::question::SourceLine {
-            name: name.to_string(),
-            kind,
-            is_well: true,
-            detail,
-        });
-        Ok(places)
-    }
-
-    async fn listen(
-        &self,
-        doors: &Tasks,
-        address: &Address,
-        door: Door,
-        tokens: TokenFile,
-    ) -> Result<String, DaemonError> {
-        let (whom, share) = match door {
-            Door::Control => ("administrators", self.descriptors.whole()),
-            Door::Change { .. } => ("clients", self.descriptors.of_clients()),
-        };
-        let parts = client::ListenerParts {
-            master: self.master.name.to_string(),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            epoch: self.identity.epoch,
-            revision: self.settings.revision,
-            started_us: clock::wall_us(),
-            core: self.core.clone(),
-            store: self.store.clone(),
-            shelf: self.shelf.clone(),
-            sources: self.board.clone(),
-            tokens,
-            users: self.users.clone(),
-            callers: self.callers.clone(),
-        };
-        let listener = client::Listener::bind(address, door, Arc::new(parts), share)
-            .await
-            .map_err(|source| DaemonError::Listen { address: address.to_string(), whom, source })?;
-        let place = format!("{whom} {}", listener.address());
-        doors.spawn("client listener", listener.run(doors.clone()));
-        Ok(place)
-    }
 }
 
 #[cfg(test)]

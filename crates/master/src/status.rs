@@ -18,6 +18,11 @@ impl SourceBoard {
         lines.insert(line.name.clone(), line);
     }
 
+    /// Removes the line of a source that is no more.
+    pub fn remove(&self, name: &str) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     /// Returns all lines by name.
     pub fn lines(&self) -> Vec<SourceLine> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()

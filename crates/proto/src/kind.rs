@@ -67,4 +67,13 @@ kinds! {
     REQUEST = 91, "request";
     REQUESTS_WANTED = 92, "requests_wanted";
     REQUESTS = 93, "requests";
+
+    CONFIG_PART = 100, "config_part";
+    PLAN_WANTED = 101, "plan_wanted";
+    PLAN = 102, "plan";
+    RELOAD_WANTED = 103, "reload_wanted";
+    RELOADED = 104, "reloaded";
+    BAD_CONFIG = 105, "bad_config";
+    REVISION_WANTED = 106, "revision_wanted";
+    REVISION = 107, "revision";
 }

@@ -23,6 +23,11 @@ pub const CONNECTION_CREDIT_BYTES: u64 = 4 * 1024 * 1024;
 /// below `FRAME_BYTES`.
 pub const RANGE_BYTES: usize = 1020 * 1024;
 
+/// One piece of a file of a configuration, in bytes.
+pub const CONFIG_PART_BYTES: usize = 512 * 1024;
+/// All files of a configuration together, in bytes.
+pub const CONFIG_BYTES: usize = 16 * 1024 * 1024;
+
 /// Arguments and environment of one command together, in bytes.
 pub const COMMAND_BYTES: usize = 512 * 1024;
 /// One argument or environment value, in bytes.

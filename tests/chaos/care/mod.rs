@@ -1,9 +1,10 @@
-//! Kills within migrations, backups and restores: what is not on the way of a command.
+//! Kills within migrations, reloads, backups and restores: what is not on the way of a command.
 //!
 //! Each place is a trap once for every visit there is. Afterwards there is the database before or
 //! the one after, never a mixture, and what is started next goes on from there.
 
 mod migration;
+mod reload;
 mod restore;
 
 use std::process::Command;
@@ -52,6 +53,7 @@ pub(crate) fn run(states: &[State]) -> anyhow::Result<Report> {
     let mut report = Report::default();
     for state in states {
         migration::run(*state, &mut report).context("kill within migrations")?;
+        reload::run(*state, &mut report).context("kill within a reload")?;
         restore::adopted(*state, &mut report).context("kill within an adoption")?;
     }
     if states.contains(&State::Sqlite) {
@@ -85,6 +87,14 @@ impl Ward {
                 let database = Database::Postgres(postgres.url());
                 Ok(Self { yard, database, postgres: Some(postgres) })
             }
+        }
+    }
+
+    /// Writes the configuration anew, with the same database.
+    fn configure(&self, more: &str) {
+        match &self.postgres {
+            Some(postgres) => self.yard.configure_with_state(&postgres.url(), more),
+            None => self.yard.configure(more),
         }
     }
 

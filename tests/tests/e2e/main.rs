@@ -26,6 +26,7 @@ mod log_range;
 mod one;
 mod postgresql;
 mod properties;
+mod reload;
 mod requests;
 mod restart;
 mod results;

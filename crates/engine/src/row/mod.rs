@@ -10,6 +10,7 @@ mod counter;
 mod key;
 mod pending;
 mod request;
+mod revision;
 mod source;
 
 pub use build::{Build, StepProgress, StepState};
@@ -19,10 +20,11 @@ pub use counter::Counter;
 pub use key::SubmissionKey;
 pub use pending::Pending;
 pub use request::{OnDisconnect, Request, RequestState};
+pub use revision::{Revision, RevisionFile};
 pub use source::SourceHeads;
 
-/// One row to write: insert, or replace the row with the same key. A submission's key is only
-/// ever inserted.
+/// One row to write: insert, or replace the row with the same key. A submission's key and a
+/// revision are only ever inserted.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "rows are moved once; a box each costs more")]
 pub enum Write {
@@ -34,6 +36,7 @@ pub enum Write {
     Request(Request),
     Build(Build),
     Command(Command),
+    Revision(Revision),
 }
 
 /// Every living row: what `Engine::restore` starts from.

@@ -268,6 +268,9 @@ impl Clients {
             (Asked::GiveUp(abandoned), Answer::GivenUp(_)) => {
                 check_given_up(&abandoned, database);
             }
+            (Asked::GiveUp(Abandoned::Worker(_)), Answer::Refused(refusal)) => {
+                assert_eq!(refusal.code, "unknown_worker", "the configuration has changed");
+            }
             (asked, answer) => panic!("{answer:?} is no answer to {asked:?}"),
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Database {
     pub(crate) requests: BTreeMap<RequestId, Request>,
     pub(crate) builds: BTreeMap<BuildId, Build>,
     pub(crate) commands: BTreeMap<CommandId, Command>,
+    /// The newest configuration.
+    pub(crate) revision: i64,
     alive: Alive,
     names: BTreeMap<RequestName, RequestId>,
     slots: BTreeMap<(String, u32), BuildId>,
@@ -101,6 +103,10 @@ impl Database {
             Write::Request(row) => self.request(row),
             Write::Build(row) => self.build(row),
             Write::Command(row) => self.command(row, hosts),
+            Write::Revision(row) => {
+                assert!(row.n > self.revision, "revision {} came late", row.n);
+                self.revision = row.n;
+            }
         }
     }
 

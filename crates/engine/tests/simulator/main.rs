@@ -13,6 +13,7 @@ mod database;
 mod judge;
 mod machine;
 mod mutant;
+mod variation;
 mod world;
 mod yard;
 

@@ -46,6 +46,7 @@ pub(crate) enum Kind {
     Request,
     Build,
     Command,
+    Revision,
 }
 
 /// A column that the simulation gives different values.
@@ -98,6 +99,7 @@ impl Mutant {
         Self::ForgottenRow(Kind::Request),
         Self::ForgottenRow(Kind::Build),
         Self::ForgottenRow(Kind::Command),
+        Self::ForgottenRow(Kind::Revision),
         Self::ForgottenColumn(Column::ChangeHolders),
         Self::ForgottenColumn(Column::ChangeLaunch),
         Self::ForgottenColumn(Column::ChangeBranch),
@@ -177,6 +179,7 @@ fn kind_of(write: &Write) -> Kind {
         Write::SourceHeads(_) => Kind::Heads,
         Write::Pending(_) => Kind::Pending,
         Write::SubmissionKey(_) => Kind::Key,
+        Write::Revision(_) => Kind::Revision,
         Write::Request(_) => Kind::Request,
         Write::Build(_) => Kind::Build,
         Write::Command(_) => Kind::Command,

@@ -1,8 +1,7 @@
 //! The configuration under which the simulated master runs: a few builders that between them use
 //! every rule the engine has.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use config::filter::ChangeFilter;
@@ -89,8 +88,8 @@ pub(crate) const MACHINES: [(&str, u32); 3] = [("w1", 1), ("w2", 2), ("w3", 3)];
 
 pub(crate) const APPS: [&str; 3] = ["tool", "kept", "endless"];
 
-/// Makes the settings.
-pub(crate) fn settings() -> Arc<Settings> {
+/// Makes the settings with which a run begins and ends.
+pub(crate) fn settings() -> Settings {
     let group = |names: &[&str]| WorkerGroup {
         names: names.iter().map(|name| named(name)).collect(),
         max_builds: None,
@@ -142,18 +141,19 @@ pub(crate) fn settings() -> Arc<Settings> {
         ("endless", app("service", OnDisconnect::Cancel)),
     ];
     let few = WorkerGroup { properties: property("site", "few"), ..group(&["w2"]) };
-    Arc::new(Settings {
-        revision: 1,
+    Settings {
+        revision: 0,
         workers: [("all", group(&["w1", "w2", "w3"])), ("few", few)]
             .map(|(name, group)| (named(name), group))
             .into(),
         schedulers: schedulers(),
         builders: builders.map(|(name, builder)| (named(name), builder)).into(),
+        retired: BTreeSet::new(),
         apps: apps.map(|(name, app)| (named(name), app)).into(),
         repositories: BTreeMap::new(),
         properties: property("site", "global"),
         changeport: Some(named(SUBMITTED)),
-    })
+    }
 }
 
 fn condition(text: &str) -> Option<Condition> {

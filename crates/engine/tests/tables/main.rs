@@ -16,6 +16,7 @@ mod launching;
 mod priorities;
 mod properties;
 mod queueing;
+mod reloading;
 mod results;
 mod scheduling;
 mod stopping;

@@ -1,6 +1,6 @@
 //! An engine with workers that obey, a clock that is set, and the memory of all that was written.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -124,7 +124,11 @@ impl Yard {
             Write::Build(row) => drop(self.builds.insert(row.id, row)),
             Write::Command(row) => drop(self.commands.insert(row.id(), row)),
             Write::SubmissionKey(row) => drop(self.keys.insert(row.key.clone(), row)),
-            Write::Counter(_) | Write::Change(_) | Write::SourceHeads(_) | Write::Pending(_) => {}
+            Write::Counter(_)
+            | Write::Change(_)
+            | Write::SourceHeads(_)
+            | Write::Pending(_)
+            | Write::Revision(_) => {}
         }
     }
 
@@ -137,6 +141,13 @@ impl Yard {
             Action::Send { worker, stamp, directive } => self.send(&worker, stamp, directive),
             Action::SealLog { command, .. } => self.queue.push_back(Event::LogSealed { command }),
             Action::RequestChanged { request } => self.changed.push(request),
+            Action::Dismiss { worker, stamp } => {
+                let machine = self.machines.get_mut(&worker).expect("it was attached");
+                if machine.stamp == Some(stamp) {
+                    machine.stamp = None;
+                    self.queue.push_back(Event::WorkerLost { worker, stamp });
+                }
+            }
             Action::Disowned { command, fate, .. } => self.disowned.push((command, fate)),
         }
     }
@@ -250,7 +261,9 @@ fn written(mut rows: Rows, writes: Vec<Write>) -> Rows {
                 rows.commands.retain(|old| old.id() != row.id());
                 rows.commands.push(row);
             }
-            Write::SourceHeads(_) | Write::SubmissionKey(_) => panic!("a backup keeps {write:?}"),
+            Write::SourceHeads(_) | Write::SubmissionKey(_) | Write::Revision(_) => {
+                panic!("a backup keeps {write:?}")
+            }
         }
     }
     rows
@@ -529,7 +542,7 @@ pub(crate) fn refused(answer: Answer) -> &'static str {
     refusal.code
 }
 
-fn settings(text: &str) -> Settings {
+pub(crate) fn settings(text: &str) -> Settings {
     let path = PathBuf::from("yard.toml");
     let files = [SourceFile { path, folder: PathBuf::new(), text: text.to_owned() }];
     let (tree, problems) = config::parse(&files);
@@ -541,6 +554,7 @@ fn settings(text: &str) -> Settings {
             WorkerGroup::decode(node, cx)
         }),
         schedulers: tables(fields.entry("scheduler"), &mut cx, Scheduler::decode),
+        retired: BTreeSet::new(),
         builders: tables(fields.entry("builder"), &mut cx, |_, node, cx| Builder::decode(node, cx)),
         apps: tables(fields.entry("app"), &mut cx, |_, node, cx| App::decode(node, cx)),
         repositories: BTreeMap::new(),

@@ -2,6 +2,7 @@
 
 mod builds;
 mod check;
+mod configuration;
 mod connect;
 mod db;
 mod explain;
@@ -9,6 +10,7 @@ mod explain;
 pub mod fuzz;
 mod give_up;
 mod logs;
+mod plan;
 mod queue;
 mod run;
 mod set_priority;
@@ -61,6 +63,25 @@ enum Command {
     Run,
     /// Check the configuration and say everything that is wrong with it.
     Check,
+    /// Say what the configuration would change in the running master. Exits with 0 where nothing
+    /// changes, with 2 where something does, with 78 where it has errors.
+    Plan {
+        /// As if reloaded with it.
+        #[arg(long)]
+        cancel_queued: bool,
+    },
+    /// Have the running master take its configuration anew, or nothing of it.
+    Reload {
+        /// Only if it is what `master plan` showed under this number.
+        #[arg(long, value_name = "N")]
+        revision: Option<i64>,
+        /// Cancel what waits for builders that are gone. Without, it is still served.
+        #[arg(long)]
+        cancel_queued: bool,
+    },
+    /// Show the configuration, and how revisions of it differ.
+    #[command(subcommand)]
+    Config(configuration::Command),
     /// Explain an error code such as E0203.
     Explain { code: String },
     /// List builds, newest first.
@@ -134,6 +155,11 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         None | Some(Command::Run) => return run::main(config),
         Some(Command::Check) => return check::main(config, json),
+        Some(Command::Plan { cancel_queued }) => return plan::plan(config, json, cancel_queued),
+        Some(Command::Reload { revision, cancel_queued }) => {
+            return plan::reload(config, json, revision, cancel_queued);
+        }
+        Some(Command::Config(command)) => configuration::main(config, json, &command),
         Some(Command::Db(command)) => return db::main(config, json, command),
         Some(Command::Explain { code }) => return explain::main(&code),
         Some(Command::Builds { builder, limit }) => builds::main(config, json, builder, limit),

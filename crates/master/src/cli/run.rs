@@ -8,10 +8,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::{EXIT_CONFIG, EXIT_SOFTWARE, check, complain};
 use crate::daemon::{self, DaemonError};
+use crate::doors::DoorError;
 use crate::settings;
 
-pub(super) fn main(configuration: &Path) -> ExitCode {
-    let reading = match settings::read(configuration) {
+pub(super) fn main(path: &Path) -> ExitCode {
+    let mut reading = match settings::read(path) {
         Ok(reading) => reading,
         Err(error) => {
             complain(&format!("{:#}", anyhow::Error::from(error)));
@@ -19,7 +20,9 @@ pub(super) fn main(configuration: &Path) -> ExitCode {
         }
     };
     check::report(&reading);
-    let Some(configuration) = reading.configuration else { return ExitCode::from(EXIT_CONFIG) };
+    let Some(configuration) = reading.configuration.take() else {
+        return ExitCode::from(EXIT_CONFIG);
+    };
     log_to_stderr();
     heap::keep_small();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -31,7 +34,7 @@ pub(super) fn main(configuration: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(daemon::run(configuration, reading.files));
+    let ended = runtime.block_on(daemon::run(path.to_owned(), reading, configuration));
     // Blocking work that still runs, such as the sealing of a log, is begun again at the next start.
     runtime.shutdown_background();
     match ended {
@@ -48,14 +51,14 @@ fn exit_code(error: &DaemonError) -> u8 {
     match error {
         // Starting again cannot help: somebody has to change something first.
         DaemonError::Store(error) if error.is_permanent() => EXIT_CONFIG,
-        DaemonError::Tokens(_) => EXIT_CONFIG,
+        DaemonError::Door(DoorError::Tokens(_)) => EXIT_CONFIG,
         DaemonError::Panicked => EXIT_SOFTWARE,
         DaemonError::Store(_)
         | DaemonError::Directory { .. }
         | DaemonError::Locked(_)
         | DaemonError::Shelf(_)
         | DaemonError::Random(_)
-        | DaemonError::Listen { .. }
+        | DaemonError::Door(DoorError::Listen { .. })
         | DaemonError::Signals(_)
         | DaemonError::Core(_) => 1,
     }

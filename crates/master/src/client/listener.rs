@@ -12,6 +12,8 @@ use proto::limits;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::callers::Callers;
@@ -22,6 +24,7 @@ use super::users::Users;
 use crate::core::Core;
 use crate::gate::{Gate, Share, Source};
 use crate::log::Shelf;
+use crate::reload::Reloads;
 use crate::status::SourceBoard;
 use crate::store::Store;
 use crate::tasks::Tasks;
@@ -31,7 +34,7 @@ use crate::worker_port::TokenFile;
 const UNANSWERED: u32 = 2;
 
 /// Where a listener listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Address {
     Unix(PathBuf),
     Tcp(SocketAddr),
@@ -50,7 +53,7 @@ impl std::fmt::Display for Address {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Door {
     /// A change source; submissions enter by its name.
-    Change { source: Name, peercred: bool, token: bool, insecure_userns: bool },
+    Change { source: Name, peercred: bool, token: bool, tokens: TokenFile, insecure_userns: bool },
     /// The administrator's socket.
     Control,
 }
@@ -79,15 +82,14 @@ pub struct ListenerParts {
     pub master: String,
     pub host: String,
     pub epoch: i64,
-    pub revision: i64,
     pub started_us: i64,
     pub core: Core,
     pub store: Arc<Store>,
     pub shelf: Arc<Shelf>,
     pub sources: SourceBoard,
-    pub tokens: TokenFile,
     pub users: Users,
     pub callers: Callers,
+    pub reloads: Reloads,
 }
 
 #[derive(Debug)]
@@ -100,7 +102,8 @@ enum Socket {
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    door: Door,
+    /// A reload changes it for those who come then.
+    door: watch::Receiver<Door>,
     parts: Arc<ListenerParts>,
     gate: Gate,
 }
@@ -112,18 +115,19 @@ impl Listener {
     /// When the address is taken or cannot be made.
     pub async fn bind(
         address: &Address,
-        door: Door,
+        door: watch::Receiver<Door>,
         parts: Arc<ListenerParts>,
         share: Share,
     ) -> io::Result<Self> {
+        let (whom, mode) = (door.borrow().whom(), door.borrow().mode());
         let socket = match address {
             Address::Tcp(address) => Socket::Tcp(TcpListener::bind(address).await?),
             Address::Unix(path) => {
-                let (socket, file) = SocketFile::bind(path, door.mode()).await?;
+                let (socket, file) = SocketFile::bind(path, mode).await?;
                 Socket::Unix(socket, file)
             }
         };
-        Ok(Self { socket, gate: Gate::new(door.whom(), share), door, parts })
+        Ok(Self { socket, gate: Gate::new(whom, share), door, parts })
     }
 
     /// Returns the address for people; with the port the system chose.
@@ -136,14 +140,14 @@ impl Listener {
         }
     }
 
-    /// Accepts until cancelled, then removes its socket file.
-    pub async fn run(mut self, tasks: Tasks) {
-        let cancel = tasks.cancel().clone();
+    /// Accepts until it is closed, then removes its socket file. Those who came in stay, as long as
+    /// the family of tasks does.
+    pub async fn run(mut self, tasks: Tasks, closed: CancellationToken) {
         loop {
             // Both branches are cancel-safe.
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                () = cancel.cancelled() => break,
+                () = closed.cancelled() => break,
             };
             match accepted {
                 Ok(arrival) => self.welcome(&tasks, arrival),
@@ -153,6 +157,11 @@ impl Listener {
                 }
             }
         }
+        self.discard();
+    }
+
+    /// Closes a socket at which nobody was let in.
+    pub fn discard(self) {
         if let Socket::Unix(_, file) = &self.socket
             && let Err(error) = file.remove()
         {
@@ -176,7 +185,7 @@ impl Listener {
     }
 
     fn unix_caller(&self, client: &UnixStream) -> Caller {
-        let (peercred, insecure_userns) = match &self.door {
+        let (peercred, insecure_userns) = match &*self.door.borrow() {
             Door::Control => (true, true),
             Door::Change { peercred, insecure_userns, .. } => (*peercred, *insecure_userns),
         };
@@ -206,7 +215,8 @@ impl Listener {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let Some(admission) = self.gate.admit(source) else { return };
-        let (parts, door, cancel) = (self.parts.clone(), self.door.clone(), tasks.cancel().clone());
+        let (parts, cancel) = (self.parts.clone(), tasks.cancel().clone());
+        let door = self.door.borrow().clone();
         tasks.spawn("client session", async move {
             // Dropping a session loses nothing: clients come back and name their place.
             let ended = tokio::select! {

@@ -4,6 +4,7 @@
 
 mod authority;
 mod callers;
+mod configuration;
 mod fingerprint;
 mod follower;
 mod identity;
@@ -17,5 +18,6 @@ mod submit;
 mod users;
 
 pub use callers::Callers;
+pub(crate) use configuration::in_parts;
 pub use listener::{Address, Door, Listener, ListenerParts};
 pub use users::Users;

@@ -120,7 +120,7 @@ pub(super) async fn status(session: &Session<'_>) -> anyhow::Result<Result<Statu
         master: parts.master.clone(),
         version: proto::VERSION.to_owned(),
         epoch: parts.epoch,
-        revision: parts.revision,
+        revision: overview.revision,
         started_us: parts.started_us,
         waiting: overview.waiting,
         running: overview.running,

@@ -75,6 +75,7 @@ pub(super) async fn cancel(
         | Answer::EnvWanted(_)
         | Answer::Polled
         | Answer::Prioritized(_)
+        | Answer::Reconfigured
         | Answer::GivenUp(_) => Stage::Unknown,
     };
     Ok(Ok(Cancelled { request: name.to_string(), stage, detail }))
@@ -120,6 +121,7 @@ pub(super) async fn give_up(
         | Answer::EnvWanted(_)
         | Answer::Polled
         | Answer::Prioritized(_)
+        | Answer::Reconfigured
         | Answer::Stopped(_) => Err(another_question()),
     })
 }
@@ -158,6 +160,7 @@ pub(super) async fn set_priority(
         Answer::Accepted(_)
         | Answer::EnvWanted(_)
         | Answer::Polled
+        | Answer::Reconfigured
         | Answer::Stopped(_)
         | Answer::GivenUp(_) => return Ok(Err(another_question())),
     };

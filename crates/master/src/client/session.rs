@@ -13,6 +13,7 @@ use engine::row::User;
 use failpoint::Act;
 use futures_util::StreamExt as _;
 use proto::codec::{self, CodecError, FrameCodec};
+use proto::message::configuration::{ConfigPart, PlanWanted, ReloadWanted, RevisionWanted};
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
 use proto::message::launch::{Cancel, Follow, GiveUp, Launch, Leave, SendChange, SetPriority};
 use proto::message::question::{
@@ -30,7 +31,7 @@ use super::follower::{Follower, Step};
 use super::identity::{Principal, Who};
 use super::listener::{Door, ListenerParts};
 use super::submit::{Reply, Verdict};
-use super::{log_range, question, request, submit};
+use super::{configuration, log_range, question, request, submit};
 use crate::gate::Admission;
 use crate::store::StoreError;
 
@@ -91,8 +92,17 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     };
     let submissions = VecDeque::new();
     let (user, follower) = (OnceCell::new(), None);
-    let mut session =
-        Session { parts, door, principal, features, user, authority, follower, submissions };
+    let mut session = Session {
+        parts,
+        door,
+        principal,
+        features,
+        user,
+        authority,
+        follower,
+        submissions,
+        parts_of_config: configuration::Parts::default(),
+    };
     let outcome = session.serve(&mut frames, &mut out).await;
     if let (Door::Control, Err(error)) = (&session.door, &outcome)
         && error.is::<StoreError>()
@@ -126,7 +136,7 @@ async fn handshake<S: AsyncRead + AsyncWrite>(
 ) -> anyhow::Result<Guest> {
     let Some(frame) = frames.next().await else { bail!("the client closed the connection") };
     let hello: Hello = frame?.open()?;
-    let judged = judge(&hello, caller, door, parts);
+    let judged = judge(&hello, caller, door);
     let seated = judged.and_then(|(version, principal)| {
         let seat = take_seat(&principal, door, parts)?;
         Ok((version, principal, seat))
@@ -167,12 +177,7 @@ fn take_seat(
     }
 }
 
-fn judge(
-    hello: &Hello,
-    caller: Caller,
-    door: &Door,
-    parts: &ListenerParts,
-) -> Result<(u16, Principal), Refusal> {
+fn judge(hello: &Hello, caller: Caller, door: &Door) -> Result<(u16, Principal), Refusal> {
     let version = hello.common_version().ok_or_else(|| {
         let (lowest, highest) = limits::VERSIONS;
         let message = format!("this master speaks protocol versions {lowest} to {highest}");
@@ -191,8 +196,11 @@ fn judge(
         Caller::Refused(why) => Err(refusal("not_allowed", &why, "")),
         Caller::MustShowToken => {
             let token = hello.token.as_ref().map(AsRef::as_ref).unwrap_or_default();
-            let takes_tokens = matches!(door, Door::Change { token: true, .. });
-            let name = parts.tokens.name_of(token).filter(|_| takes_tokens).ok_or_else(|| {
+            let name = match door {
+                Door::Change { token: true, tokens, .. } => tokens.name_of(token),
+                Door::Change { token: false, .. } | Door::Control => None,
+            };
+            let name = name.ok_or_else(|| {
                 refusal("not_allowed", "the token is not known", "check CHANGEPORT_TOKEN_FILE")
             })?;
             let who = Who::Token(name.to_string());
@@ -270,6 +278,7 @@ pub(super) struct Session<'a> {
     follower: Option<Follower>,
     /// Not yet answered, in their order.
     submissions: VecDeque<Reply>,
+    pub(super) parts_of_config: configuration::Parts,
 }
 
 enum Next {
@@ -413,6 +422,10 @@ impl Session<'_> {
             QueueWanted::KIND => out.send(&question::queue(self).await?).await,
             WhyWanted::KIND => out.send_either(question::why(self, frame.open()?).await?).await,
             StatusWanted::KIND => out.send_either(question::status(self).await?).await,
+            ConfigPart::KIND => configuration::part(self, frame.open()?, out).await,
+            PlanWanted::KIND => configuration::plan(self, frame.open()?, out).await,
+            ReloadWanted::KIND => configuration::reload(self, frame.open()?, out).await,
+            RevisionWanted::KIND => configuration::revision(self, frame.open()?, out).await,
             Ping::KIND => {
                 let Ping { nonce } = frame.open()?;
                 out.send(&Pong { nonce }).await

@@ -150,13 +150,15 @@ fn verdict(answer: Answer) -> Verdict {
         Answer::Refused(refused) => {
             Verdict::Refused(refusal(refused.code, &refused.message, &refused.hint))
         }
-        Answer::Polled | Answer::Stopped(_) | Answer::Prioritized(_) | Answer::GivenUp(_) => {
-            Verdict::Refused(refusal(
-                "bug",
-                "the master answered another question",
-                "please report this",
-            ))
-        }
+        Answer::Polled
+        | Answer::Reconfigured
+        | Answer::Stopped(_)
+        | Answer::Prioritized(_)
+        | Answer::GivenUp(_) => Verdict::Refused(refusal(
+            "bug",
+            "the master answered another question",
+            "please report this",
+        )),
     }
 }
 

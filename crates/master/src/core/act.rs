@@ -9,7 +9,7 @@ use failpoint::Act;
 use proto::message::command::{BuildsLeft, FinalAck, Program, Start, Stop, Variable};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::wire;
 
@@ -103,6 +103,7 @@ impl Actors {
                 Action::Disowned { worker, command, fate } => {
                     self.disowned(&worker, command, fate);
                 }
+                Action::Dismiss { worker, stamp } => self.dismiss(&worker, stamp),
                 Action::RequestChanged { request } => self.wake(request),
             }
         }
@@ -119,6 +120,14 @@ impl Actors {
             && reply.send(answer).is_err()
         {
             tracing::debug!("nobody waits for the answer any more");
+        }
+    }
+
+    fn dismiss(&mut self, worker: &Name, stamp: Stamp) {
+        if let Some(session) = self.sessions.get(worker).filter(|session| session.stamp == stamp) {
+            info!(worker.name = %worker, "worker {worker} is no longer in the configuration");
+            session.close.cancel();
+            self.sessions.remove(worker);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Answers questions from the committed state.
 
+use std::collections::BTreeSet;
+
 use engine::row::{Request, RequestState};
 use engine::{Absence, Engine, Standing};
 use proto::message::question::{QueueLine, Reason, RequestLine, Requests, Why, WorkerLine};
@@ -133,7 +135,11 @@ fn kind(blocker: &engine::Blocker) -> &'static str {
 
 /// Counts requests and workers.
 pub(super) fn overview(engine: &Engine, disowned: usize) -> Overview {
-    let mut overview = Overview { disowned: disowned as u64, ..Overview::default() };
+    let mut overview = Overview {
+        revision: engine.settings().revision,
+        disowned: disowned as u64,
+        ..Overview::default()
+    };
     for request in engine.durable().requests() {
         match request.state {
             RequestState::Waiting | RequestState::Merged { .. } => overview.waiting += 1,
@@ -141,8 +147,10 @@ pub(super) fn overview(engine: &Engine, disowned: usize) -> Overview {
             RequestState::Done { .. } => {}
         }
     }
-    let names: std::collections::BTreeSet<_> =
+    let mut names: BTreeSet<_> =
         engine.settings().workers.values().flat_map(|group| group.names.iter().cloned()).collect();
+    // One that was taken from the configuration is there until it has finished.
+    names.extend(engine.durable().builds().map(|build| build.worker.clone()));
     overview.workers = names.iter().map(|name| worker_line(engine, name)).collect();
     overview
 }
@@ -159,6 +167,9 @@ fn worker_line(engine: &Engine, name: &config::Name) -> WorkerLine {
     match engine.kept_places(name) {
         0 => {}
         kept => builds.push(format!("{kept} given up, may still run")),
+    }
+    if !engine.settings().knows_worker(name) {
+        builds.push("no longer in the configuration".to_owned());
     }
     WorkerLine {
         name: name.to_string(),

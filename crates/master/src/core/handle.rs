@@ -1,5 +1,8 @@
 //! The handle to the engine's loop.
 
+use std::sync::Arc;
+
+use engine::settings::Settings;
 use engine::{Answer, Event, RequestId, RequestName, Ticket};
 use proto::message::question;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,6 +41,10 @@ pub enum Question {
     Status { reply: oneshot::Sender<Overview> },
     /// The commands that were given to a worker and are not sealed.
     CommandsOf { worker: config::Name, reply: oneshot::Sender<Vec<attempt::CommandId>> },
+    /// Whether a worker may come although the configuration does not have it.
+    IsAwaited { worker: config::Name, reply: oneshot::Sender<bool> },
+    /// What another configuration would do.
+    Foresee { settings: Arc<Settings>, reply: oneshot::Sender<engine::Foresight> },
     /// Wakes whenever something about a request changes.
     Watch { request: RequestId, reply: oneshot::Sender<watch::Receiver<u64>> },
     /// How far a source has read, if it ever did.
@@ -50,6 +57,8 @@ pub enum Question {
 /// The master in numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Overview {
+    /// The number of the configuration in force.
+    pub revision: i64,
     pub waiting: u64,
     pub running: u64,
     /// Commands of workers that the database did not know, since the start.

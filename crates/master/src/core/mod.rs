@@ -21,6 +21,6 @@ mod trail;
 pub(crate) use answer::absence;
 
 pub use act::{ToSession, WorkerSession};
-pub use handle::{Core, Question};
+pub use handle::{Core, CoreGone, Question};
 pub use run::{CoreError, Parts, run};
 pub use trail::{Part, Trail, TrailStage};

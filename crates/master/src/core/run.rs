@@ -114,6 +114,7 @@ async fn due(deadline: Option<i64>) {
 /// The engine with its store and its arms.
 struct Yard {
     ledger: Ledger,
+    /// As they were committed last.
     settings: Arc<Settings>,
     identity: Identity,
     engine: Engine,
@@ -201,6 +202,7 @@ impl Yard {
         let (writes, actions) = self.decide(&events);
         match self.commit(&writes).await? {
             Fate::Committed => {
+                self.settings = self.engine.settings().clone();
                 self.news.tell(&writes);
                 events.iter().for_each(|event| self.followers.settled(event));
                 self.actors.perform(actions);
@@ -248,6 +250,7 @@ impl Yard {
             self.followers.settled(&event);
             match fate {
                 Fate::Committed => {
+                    self.settings = self.engine.settings().clone();
                     self.news.tell(&writes);
                     self.actors.perform(actions);
                 }
@@ -310,6 +313,10 @@ impl Yard {
             Question::Status { reply } => {
                 reply.send(answer::overview(engine, self.actors.disowned.len())).is_ok()
             }
+            Question::IsAwaited { worker, reply } => reply.send(engine.expects(&worker)).is_ok(),
+            Question::Foresee { settings, reply } => {
+                reply.send(engine.foresee(self.now(), settings)).is_ok()
+            }
             Question::CommandsOf { worker, reply } => {
                 let commands = engine.durable().commands();
                 let ids = commands.filter(|c| c.worker == worker).map(|c| c.id()).collect();
@@ -332,6 +339,7 @@ fn ticket_of(event: &Event) -> Option<Ticket> {
         | Event::Polled { ticket, .. }
         | Event::StopWanted { ticket, .. }
         | Event::PriorityWanted { ticket, .. }
+        | Event::Reconfigured { ticket, .. }
         | Event::GiveUpWanted { ticket, .. } => Some(*ticket),
         Event::Due
         | Event::WorkerAttached { .. }

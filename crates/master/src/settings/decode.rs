@@ -1,6 +1,6 @@
 //! Reads the whole tree: each kind of named thing, then the references between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use config::{
     Code, Context, Decode as _, Diagnostic, Entry, Fields, Name, NameKind, Node, NodeKind,
@@ -35,10 +35,13 @@ const LATER: &[&str] = &[
 /// A name's kind that nothing may refer to: it is defined, and that is all.
 const SCHEDULER: NameKind = NameKind { words: "scheduler", section: "scheduler" };
 
-pub(super) fn decode(files: &[SourceFile]) -> (Option<Configuration>, Vec<Diagnostic>) {
-    let (tree, problems) = config::parse(files);
+pub(super) fn decode(
+    tree: &Node,
+    files: &[SourceFile],
+    problems: Vec<Diagnostic>,
+) -> (Option<Configuration>, Vec<Diagnostic>) {
     let mut cx = Context::new(files, problems);
-    let configuration = top(&tree, &mut cx);
+    let configuration = top(tree, &mut cx);
     cx.resolve(&[reference::WORKER, reference::BUILDER]);
     (configuration, cx.finish())
 }
@@ -66,6 +69,7 @@ pub(super) fn top(tree: &Node, cx: &mut Context<'_>) -> Option<Configuration> {
         workers: workers?,
         schedulers: schedulers?,
         builders: builders?,
+        retired: BTreeSet::new(),
         apps: apps?,
         repositories: repositories(change_sources.as_ref()),
         properties: properties?,

@@ -9,7 +9,7 @@ pub fn master_toml(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (path, folder) = (PathBuf::from("master.toml"), PathBuf::from("/etc/yardmaster"));
     let files = [SourceFile { path, folder, text: text.to_owned() }];
-    let (configuration, problems) = super::decode::decode(&files);
+    let super::Reading { configuration, problems, .. } = super::check(files.to_vec());
     assert!(configuration.is_some() || !problems.is_empty());
     let few = &problems[..problems.len().min(20)];
     render(few, &files, Style::Plain);

@@ -19,7 +19,7 @@ mod worker_port;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use config::{Diagnostic, Name, Severity, SourceFile};
+use config::{Diagnostic, Name, Node, Severity, SourceFile};
 use engine::settings::Settings;
 
 pub(crate) use control::check_socket_path;
@@ -49,6 +49,8 @@ pub struct Reading {
     pub problems: Vec<Diagnostic>,
     /// Present where there are no errors.
     pub configuration: Option<Configuration>,
+    /// What could be read, with the places of all values.
+    pub tree: Node,
 }
 
 /// Reads the file and the `conf.d/*.toml` beside it.
@@ -56,9 +58,29 @@ pub struct Reading {
 /// # Errors
 /// When a file cannot be read at all; problems within the files are in the reading.
 pub fn read(path: &Path) -> Result<Reading, FilesError> {
-    let files = files::read(path)?;
-    let (configuration, problems) = decode::decode(&files);
+    Ok(check(files::read(path)?))
+}
+
+/// Reads a configuration whose files are at hand.
+pub fn check(files: Vec<SourceFile>) -> Reading {
+    let (tree, problems) = config::parse(&files);
+    let (configuration, problems) = decode::decode(&tree, &files, problems);
     let has_errors = problems.iter().any(|problem| problem.severity() == Severity::Error);
     let configuration = configuration.filter(|_| !has_errors);
-    Ok(Reading { files, problems, configuration })
+    Reading { files, problems, configuration, tree }
+}
+
+/// Reads the files of a configuration, whatever is in them.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn read_files(path: &Path) -> Result<Vec<SourceFile>, FilesError> {
+    files::read(path)
+}
+
+/// Decodes a tree that was put together; `None` where it has errors.
+pub(crate) fn decode_tree(tree: &Node, files: &[SourceFile]) -> Option<Configuration> {
+    let (configuration, problems) = decode::decode(tree, files, Vec::new());
+    let has_errors = problems.iter().any(|problem| problem.severity() == Severity::Error);
+    configuration.filter(|_| !has_errors)
 }

@@ -51,7 +51,7 @@ use tokio::sync::Mutex;
 pub use commit::Committed;
 pub use error::{CommitError, StoreError};
 pub use record::ReadError;
-pub use row::{LogRow, Revision, RevisionFile};
+pub use row::{LogRow, Revision, RevisionFile, revision_of};
 pub use url::{BadStateUrl, StateUrl};
 
 use loan::Loan;

@@ -9,6 +9,7 @@ use config::Name;
 use engine::settings::Settings;
 use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::info;
 
@@ -23,13 +24,20 @@ use crate::tasks::Tasks;
 /// who finds no place, and tries again a second later.
 const WAITING: u32 = 4_096;
 
+/// Which workers there are, and how they prove it.
+#[derive(Debug, Clone)]
+pub struct WorkerAdmission {
+    pub tokens: TokenFile,
+    pub settings: Arc<Settings>,
+}
+
 /// What every session needs.
 #[derive(Debug)]
 pub struct ListenerParts {
     pub master: String,
     pub epoch: i64,
-    pub tokens: TokenFile,
-    pub settings: Arc<Settings>,
+    /// Who may come in; a reload changes it for those who come then.
+    pub admission: watch::Receiver<WorkerAdmission>,
     pub core: Core,
     pub shelf: Arc<Shelf>,
     /// Numbers connections within the epoch.

@@ -5,5 +5,5 @@ mod listener;
 mod session;
 mod token;
 
-pub use listener::{Listener, ListenerParts};
+pub use listener::{Listener, ListenerParts, WorkerAdmission};
 pub use token::{TokenFile, TokenFileError};

@@ -104,7 +104,7 @@ async fn handshake(
     parts: &ListenerParts,
 ) -> anyhow::Result<(Name, Stamp)> {
     let hello: Hello = next_frame(frames).await?.open()?;
-    match judge(&hello, parts) {
+    match judge(&hello, parts).await {
         Ok((version, worker)) => {
             let session = parts.sessions.fetch_add(1, Ordering::Relaxed);
             let welcome = Welcome {
@@ -127,7 +127,7 @@ async fn handshake(
     }
 }
 
-fn judge(hello: &Hello, parts: &ListenerParts) -> Result<(u16, Name), Refusal> {
+async fn judge(hello: &Hello, parts: &ListenerParts) -> Result<(u16, Name), Refusal> {
     let refusal = |code: &str, message: String, hint: &str| Refusal {
         code: code.to_owned(),
         message,
@@ -143,7 +143,8 @@ fn judge(hello: &Hello, parts: &ListenerParts) -> Result<(u16, Name), Refusal> {
         refusal("version", message, "upgrade the older side")
     })?;
     let token = hello.token.as_ref().map(AsRef::as_ref).unwrap_or_default();
-    let Some(worker) = parts.tokens.name_of(token) else {
+    let admission = parts.admission.borrow().clone();
+    let Some(worker) = admission.tokens.name_of(token) else {
         let message = "the token is not known".to_owned();
         return Err(refusal(
             "unknown_token",
@@ -151,11 +152,18 @@ fn judge(hello: &Hello, parts: &ListenerParts) -> Result<(u16, Name), Refusal> {
             "check the worker's token and the master's token_file",
         ));
     };
-    if !parts.settings.knows_worker(worker) {
+    if !admission.settings.knows_worker(worker) && !is_awaited(worker, parts).await {
         let message = format!("worker `{worker}` stands in no [worker.*] of the configuration");
         return Err(refusal("unknown_worker", message, "add its name to a worker's `names`"));
     }
     Ok((version, worker.clone()))
+}
+
+/// Says whether a worker that the configuration no longer has still has something of ours.
+async fn is_awaited(worker: &Name, parts: &ListenerParts) -> bool {
+    let worker = worker.clone();
+    let asked = parts.core.question(|reply| Question::IsAwaited { worker, reply }).await;
+    asked.unwrap_or(false)
 }
 
 /// Reads the attach, with what commands left put back into their reports.

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use config::Name;
 use sha2::{Digest as _, Sha256};
@@ -23,9 +24,9 @@ pub enum TokenFileError {
 }
 
 /// The known tokens, as hashes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenFile {
-    tokens: Vec<(Name, [u8; 32])>,
+    tokens: Arc<[(Name, [u8; 32])]>,
 }
 
 impl TokenFile {
@@ -46,14 +47,14 @@ impl TokenFile {
                 .ok_or_else(|| TokenFileError::Line { path: path.to_owned(), line: number })?;
             tokens.push(token);
         }
-        Ok(Self { tokens })
+        Ok(Self { tokens: tokens.into() })
     }
 
     /// Returns the name a token stands for. Takes the same time whichever it is.
     pub fn name_of(&self, token: &[u8]) -> Option<&Name> {
         let hash: [u8; 32] = Sha256::digest(token).into();
         let mut found = None;
-        for (name, known) in &self.tokens {
+        for (name, known) in self.tokens.iter() {
             if bool::from(known.ct_eq(&hash)) {
                 found = Some(name);
             }

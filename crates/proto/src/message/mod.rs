@@ -1,9 +1,10 @@
 //! The message types, one file per conversation:
 //! `hello` opens every connection, `command` is master and worker about commands, `stream`
 //! carries bytes, `launch` is a client that submits and follows, `question` is the command line
-//! asking.
+//! asking, `configuration` the same about configurations.
 
 pub mod command;
+pub mod configuration;
 pub mod hello;
 pub mod launch;
 pub mod question;

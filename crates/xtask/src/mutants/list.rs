@@ -33,6 +33,7 @@ const INTAKE: &str = "engine/src/intake.rs";
 const ENDING: &str = "engine/src/ending.rs";
 const EXIT_CODES: &str = "engine/src/step/exit_codes.rs";
 const PROPERTY: &str = "engine/src/property/mod.rs";
+const RECONFIGURE: &str = "engine/src/reconfigure.rs";
 const RESTORE: &str = "engine/src/restore.rs";
 const RESULT: &str = "engine/src/result.rs";
 const SCHEDULE: &str = "engine/src/schedule.rs";
@@ -344,5 +345,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "self.change_request(id, |request| «request.priority = priority»);",
         "drop(priority)",
         "a priority that was set is not kept",
+    ),
+    bug(
+        RECONFIGURE,
+        "«self.cancel_queue(now, &builder);»",
+        "drop(builder);",
+        "what waits for a builder that is gone waits for ever",
+    ),
+    bug(
+        RECONFIGURE,
+        "row.changes.iter().for_each(|change| «self.durable.hold(*change)»);",
+        "drop(*change)",
+        "a change that moves to another lane is let go of",
+    ),
+    bug(
+        WORKERS,
+        "for worker in «idle.cloned().collect::<Vec<_>>()» {",
+        "Vec::<Name>::from([])",
+        "a worker that is removed stays",
     ),
 ];

@@ -15,6 +15,7 @@ impl World {
     pub(crate) fn calm_down(&mut self) {
         self.has_faults = false;
         self.machines.values_mut().for_each(Machine::heal);
+        self.reconfigure_back();
         let poll = self.clients.poll(&mut self.rng, &self.engine);
         self.take(vec![poll]);
         // The first answer may be the wish for an environment, with which a launch comes again.

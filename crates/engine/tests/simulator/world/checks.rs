@@ -21,7 +21,10 @@ impl World {
                 live.is_none_or(|live| live == row)
             }
             Write::SourceHeads(row) => durable.heads_of(&row.source).as_ref() == Some(&row.heads),
-            Write::Counter(_) | Write::Pending(_) | Write::SubmissionKey(_) => true,
+            Write::Counter(_)
+            | Write::Pending(_)
+            | Write::SubmissionKey(_)
+            | Write::Revision(_) => true,
         };
         assert!(is_equal, "the live state differs from {write:?}");
     }
@@ -51,9 +54,10 @@ impl World {
                 continue;
             }
             let idle = durable.requests().find(|request| {
-                let builder = self.settings.builders.get(&request.builder);
+                let settings = self.engine.settings();
+                let builder = settings.builders.get(&request.builder);
                 matches!(request.state, RequestState::Waiting)
-                    && builder.is_some_and(|builder| self.settings.may_run(worker, builder))
+                    && builder.is_some_and(|builder| settings.may_run(worker, builder))
             });
             assert_eq!(idle, None, "{worker} is idle");
         }
@@ -86,9 +90,12 @@ impl World {
                 let is_lost = self.database.commands.get(&command).is_none_or(
                     |row| matches!(row.half.outcome(), Some(Outcome::Lost(why)) if *why != GivenUp),
                 );
+                let is_lost = is_lost || self.written_off.contains(&command);
                 assert!(is_lost || held >= log_bytes, "the log of {command} has a hole");
             }
         }
+        let revision = self.engine.settings().revision;
+        assert_eq!(revision, self.database.revision, "the configuration in force is not stored");
         if self.database.armed().next().is_some() {
             assert_ne!(self.engine.deadline(), None, "a stable timer does not run");
         }

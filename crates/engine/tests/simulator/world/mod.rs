@@ -3,9 +3,10 @@
 
 mod calm;
 mod checks;
+mod reload;
 mod shell;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use attempt::{CommandId, Stamp};
@@ -30,7 +31,10 @@ pub(crate) struct World {
     has_faults: bool,
     mutant: Option<Mutant>,
     now: Now,
+    /// As they were committed last.
     settings: Arc<Settings>,
+    /// Every configuration that was to be taken, by its number.
+    revisions: BTreeMap<i64, Arc<Settings>>,
     pub(crate) database: Database,
     engine: Engine,
     epoch: i64,
@@ -40,13 +44,15 @@ pub(crate) struct World {
     /// Logs to be completed, with their length.
     seals: BTreeMap<CommandId, u64>,
     sent: BTreeMap<CommandId, Name>,
+    /// Given up on workers that were then taken from the configuration.
+    written_off: BTreeSet<CommandId>,
     machines: BTreeMap<Name, Machine>,
     clients: Clients,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
-        let settings = yard::settings();
+        let settings = Arc::new(yard::settings());
         let now = Now { wall_us: 1_700_000_000_000_000, boot_us: 1_000_000 };
         let identity = Identity { incarnation: INCARNATION, epoch: 1 };
         let (engine, _) = Engine::restore(settings.clone(), identity, engine::Rows::default(), now);
@@ -58,7 +64,8 @@ impl World {
             has_faults: true,
             mutant,
             now,
-            settings,
+            settings: settings.clone(),
+            revisions: [(0, settings)].into(),
             database: Database::default(),
             engine,
             epoch: 1,
@@ -67,6 +74,7 @@ impl World {
             newest: BTreeMap::new(),
             seals: BTreeMap::new(),
             sent: BTreeMap::new(),
+            written_off: BTreeSet::new(),
             machines: MACHINES.iter().map(machine).collect(),
             clients: Clients::default(),
         }
@@ -92,6 +100,7 @@ impl World {
             94 => self.with_machine(Machine::cut),
             95 if self.rng.permille(500) => self.with_machine(Machine::kill_daemon),
             96 if self.rng.permille(200) => self.restart(),
+            97 if self.rng.permille(100) => self.reconfigure(),
             _ => self.rare_fault(),
         }
         self.check_step();
@@ -185,6 +194,11 @@ impl World {
         } else {
             self.some_request().map(Abandoned::Request)
         };
+        // What was given up there would be written off by the next start, and the worker come back
+        // with it: that is for people who know that the machine is gone.
+        if !self.machines.keys().all(|worker| self.settings.knows_worker(worker)) {
+            return;
+        }
         if let Some(abandoned) = abandoned {
             let give_up = self.clients.give_up(abandoned);
             self.take(vec![give_up]);

@@ -61,7 +61,7 @@ impl World {
         let mut actions = Vec::new();
         for event in events {
             if let Event::WorkerAttached { worker, stamp, .. } = event
-                && !self.attach(worker, *stamp)
+                && !(self.is_let_in(worker, *stamp) && self.attach(worker, *stamp))
             {
                 continue;
             }
@@ -70,12 +70,32 @@ impl World {
             for write in &decision.writes {
                 self.check_touched(write);
                 self.check_abandoned(write);
+                if self.mutant.is_none() {
+                    self.check_granted(write);
+                }
             }
             writes.extend(decision.writes);
             actions.extend(decision.actions);
             self.check_no_idling();
+            self.check_settled();
         }
         (writes, actions)
+    }
+
+    /// Hangs up on a worker that the configuration does not have, unless something of it is needed.
+    fn is_let_in(&mut self, worker: &Name, stamp: Stamp) -> bool {
+        if self.engine.expects(worker) {
+            return true;
+        }
+        self.hang_up(worker, stamp);
+        false
+    }
+
+    fn hang_up(&mut self, worker: &Name, stamp: Stamp) {
+        let machine = self.machines.get_mut(worker).expect("machines do not go");
+        if machine.link == Some(stamp) {
+            machine.cut(&mut self.rng);
+        }
     }
 
     /// Introduces a connection, unless a newer one of the same worker came before it.
@@ -85,11 +105,10 @@ impl World {
             return false;
         }
         *newest = stamp;
-        if let Some(older) = self.links.insert(worker.clone(), stamp) {
-            let machine = self.machines.get_mut(worker).expect("machines do not go");
-            if older != stamp && machine.link == Some(older) {
-                machine.cut(&mut self.rng);
-            }
+        if let Some(older) = self.links.insert(worker.clone(), stamp)
+            && older != stamp
+        {
+            self.hang_up(worker, older);
         }
         true
     }
@@ -100,6 +119,7 @@ impl World {
         }
         let hosts: Vec<&Host> = self.machines.values().map(|machine| &machine.host).collect();
         self.database.commit(writes, &hosts);
+        self.adopt_settings();
     }
 
     pub(super) fn act(&mut self, actions: Vec<Action>) {
@@ -110,11 +130,13 @@ impl World {
                 }
                 Action::Send { worker, stamp, directive } => self.send(&worker, stamp, directive),
                 Action::SealLog { command, log_bytes } => {
+                    self.note_written_off(command);
                     self.seals.insert(command, log_bytes);
                 }
                 Action::Disowned { command, .. } => {
                     panic!("{command} is not known to the database that made it");
                 }
+                Action::Dismiss { worker, stamp } => self.hang_up(&worker, stamp),
                 Action::RequestChanged { request } => {
                     if self.mutant != Some(Mutant::DeafFollowers) {
                         self.clients.look(request, &self.database);
@@ -175,10 +197,7 @@ impl World {
 
     pub(super) fn cut_everyone(&mut self) {
         for (worker, stamp) in std::mem::take(&mut self.links) {
-            let machine = self.machines.get_mut(&worker).expect("machines do not go");
-            if machine.link == Some(stamp) {
-                machine.cut(&mut self.rng);
-            }
+            self.hang_up(&worker, stamp);
         }
     }
 

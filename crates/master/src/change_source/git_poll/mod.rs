@@ -28,7 +28,7 @@ use super::ChangeSource;
 pub use poller::{Poller, PollerParts};
 
 /// What to poll, and how often.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitPoll {
     pub repository: String,
     /// Names and globs.

@@ -112,6 +112,7 @@ impl Poller {
             Answer::Refused(refusal) => bail!("{}; {}", refusal.message, refusal.hint),
             Answer::Accepted(_)
             | Answer::EnvWanted(_)
+            | Answer::Reconfigured
             | Answer::Stopped(_)
             | Answer::Prioritized(_)
             | Answer::GivenUp(_) => {

@@ -20,7 +20,6 @@ use crate::log::{Keeper, Shelf};
 use crate::status::SourceBoard;
 use crate::store::{Start, StateUrl, Store};
 use crate::tasks::Tasks;
-use crate::worker_port::TokenFile;
 
 const CONFIGURATION: &str = r#"version = 1
 master = { name = "m", data = "data" }
@@ -80,15 +79,14 @@ impl Yard {
             master: "m".to_owned(),
             host: "here".to_owned(),
             epoch: 1,
-            revision: 1,
             started_us: 1,
             core: ours,
             store,
             shelf,
             sources: SourceBoard::default(),
-            tokens: TokenFile::default(),
             users: Users::default(),
             callers: Callers::of_process(),
+            reloads: crate::reload::Reloads::to_nobody(),
         };
         let (sender, orders) = mpsc::channel(16);
         let yard = Self { parts, heard, core, orders, _folder: folder };

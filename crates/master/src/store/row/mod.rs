@@ -14,8 +14,9 @@ pub(super) mod source;
 use attempt::CommandId;
 use engine::{BuildId, ChangeId, RequestId, Write};
 
+pub use engine::row::{Revision, RevisionFile};
 pub use log::LogRow;
-pub use revision::{Revision, RevisionFile};
+pub use revision::revision_of;
 
 use super::query::Query;
 
@@ -30,6 +31,7 @@ pub(super) enum Key<'a> {
     Request(RequestId),
     Build(BuildId),
     Command(CommandId),
+    Revision(i64),
 }
 
 /// Returns the key of the row to write.
@@ -43,6 +45,7 @@ pub(super) fn key(write: &Write) -> Key<'_> {
         Write::Request(row) => Key::Request(row.id),
         Write::Build(row) => Key::Build(row.id),
         Write::Command(row) => Key::Command(row.id()),
+        Write::Revision(row) => Key::Revision(row.n),
     }
 }
 
@@ -57,5 +60,6 @@ pub(super) fn write(write: &Write) -> Query<'_> {
         Write::Request(row) => request::put(row),
         Write::Build(row) => build::put(row),
         Write::Command(row) => command::put(row),
+        Write::Revision(row) => revision::put(row),
     }
 }

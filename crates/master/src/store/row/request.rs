@@ -1,5 +1,7 @@
 //! Requests. One without `ended_us` is alive; its state follows from which columns are set.
 
+use std::collections::BTreeSet;
+
 use config::Name;
 use engine::property::Properties;
 use engine::row::{OnDisconnect, Request, RequestState};
@@ -194,6 +196,19 @@ pub(super) fn result(column: &'static str, word: &str) -> Result<BuildResult, Re
 }
 
 impl Store {
+    /// Returns the builders for which something waits, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn request_builders(&self) -> Result<BTreeSet<Name>, StoreError> {
+        let query = query!(
+            "SELECT builder FROM request WHERE ended_us IS NULL AND build IS NULL ORDER BY id"
+        );
+        let read = |record: &Record| name("builder", &record.text("builder")?);
+        let each = self.ask("list builders for which something waits", query, read).await?;
+        Ok(each.into_iter().collect())
+    }
+
     /// Returns a request, living or not.
     ///
     /// # Errors

@@ -1,31 +1,16 @@
 //! Accepted configurations, every file as it was.
 
-use serde::{Deserialize, Serialize};
+use engine::row::{Revision, RevisionFile};
 use sha2::{Digest as _, Sha256};
 
 use crate::store::codec::{digest, pack, unpack};
-use crate::store::query::query;
+use crate::store::query::{Query, query};
 use crate::store::record::{ReadError, Record};
 use crate::store::{Store, StoreError};
 
-/// One file of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RevisionFile {
-    /// As it was named, exact bytes.
-    #[serde(with = "serde_bytes")]
-    pub path: Vec<u8>,
-    #[serde(with = "serde_bytes")]
-    pub text: Vec<u8>,
-}
-
-/// An accepted configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revision {
-    pub n: i64,
-    pub sha256: [u8; 32],
-    pub files: Vec<RevisionFile>,
-    /// µs since 1970.
-    pub loaded_us: i64,
+/// Makes the row of a configuration.
+pub fn revision_of(n: i64, files: Vec<RevisionFile>, loaded_us: i64) -> Revision {
+    Revision { n, sha256: fingerprint(&files), files, loaded_us }
 }
 
 /// The fingerprint of a configuration: paths and texts, each behind its length.
@@ -38,8 +23,14 @@ fn fingerprint(files: &[RevisionFile]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn number_and_sha256(record: &Record) -> Result<(i64, [u8; 32]), ReadError> {
-    Ok((record.int("n")?, digest("sha256", &record.bytes("sha256")?)?))
+pub(super) fn put(row: &Revision) -> Query<'_> {
+    query!(
+        "INSERT INTO revision (n, sha256, files, loaded_us) VALUES ($1, $2, $3, $4)",
+        row.n,
+        row.sha256.as_slice(),
+        pack(&row.files),
+        row.loaded_us
+    )
 }
 
 fn read(record: &Record) -> Result<Revision, ReadError> {
@@ -52,35 +43,25 @@ fn read(record: &Record) -> Result<Revision, ReadError> {
 }
 
 impl Store {
-    /// Keeps an accepted configuration and returns its number: the newest one's if nothing
-    /// changed, else the next. Called by one task at a time.
+    /// Keeps an accepted configuration, before the engine starts with it. Called by one task at a
+    /// time; a running engine writes its own.
     ///
     /// # Errors
     /// When nothing was written; it can be tried again.
-    pub async fn revision_put(
-        &self,
-        files: &[RevisionFile],
-        loaded_us: i64,
-    ) -> Result<i64, StoreError> {
-        let sha256 = fingerprint(files);
-        let newest =
-            query!("SELECT n, sha256 FROM revision WHERE n = (SELECT max(n) FROM revision)");
-        let newest =
-            self.ask_one("read the newest configuration", newest, number_and_sha256).await?;
-        let n = match newest {
-            Some((n, newest)) if newest == sha256 => return Ok(n),
-            Some((n, _)) => n + 1,
-            None => 1,
-        };
-        let insert = query!(
-            "INSERT INTO revision (n, sha256, files, loaded_us) VALUES ($1, $2, $3, $4)",
-            n,
-            sha256.as_slice(),
-            pack(files),
-            loaded_us
+    pub async fn revision_put(&self, revision: &Revision) -> Result<(), StoreError> {
+        self.write("keep the configuration", vec![put(revision)]).await
+    }
+
+    /// Returns the configuration that was accepted last.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn revision_newest(&self) -> Result<Option<Revision>, StoreError> {
+        let query = query!(
+            "SELECT n, sha256, files, loaded_us FROM revision \
+             WHERE n = (SELECT max(n) FROM revision)"
         );
-        self.write("keep the configuration", vec![insert]).await?;
-        Ok(n)
+        self.ask_one("read the newest configuration", query, read).await
     }
 
     /// Returns a configuration that was accepted once.

@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use sqlx::{ConnectOptions as _, Row as _};
 
 use super::fixture::{Yard, on_sqlite};
-use crate::store::RevisionFile;
 use crate::store::merge::BETWEEN;
+use crate::store::{RevisionFile, revision_of};
 
 static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
@@ -75,6 +75,8 @@ async fn execute_everything(yard: &Yard) {
     store.command_by_id(id).await.unwrap();
     store.log_of(id).await.unwrap();
     let file = RevisionFile { path: Vec::new(), text: Vec::new() };
-    store.revision_put(&[file], 1).await.unwrap();
+    store.revision_put(&revision_of(1, vec![file], 1)).await.unwrap();
     store.revision_get(1).await.unwrap();
+    store.revision_newest().await.unwrap();
+    store.request_builders().await.unwrap();
 }

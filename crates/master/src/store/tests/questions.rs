@@ -6,14 +6,15 @@ use engine::{BuildId, BuildResult, RequestId, RequestName, Write};
 use super::arbitrary::{build, command, request, samples};
 use super::fixture::Yard;
 use super::suite;
-use crate::store::RevisionFile;
+use crate::store::{RevisionFile, revision_of};
 
 suite! {
     builds_are_listed_newest_first_by_pages_and_by_builder,
     a_name_means_the_latest_run,
     an_owner_finds_what_ended_last,
     commands_of_a_build_are_listed_by_part,
-    the_same_configuration_keeps_its_number,
+    configurations_are_kept_under_their_numbers,
+    builders_for_which_something_waits_are_listed_once,
     what_does_not_exist_is_not_found,
 }
 
@@ -97,18 +98,41 @@ async fn commands_of_a_build_are_listed_by_part(yard: Yard) {
     assert_eq!(listed, [rows[1].clone(), rows[2].clone(), rows[0].clone()]);
 }
 
-async fn the_same_configuration_keeps_its_number(yard: Yard) {
+async fn configurations_are_kept_under_their_numbers(yard: Yard) {
     let store = yard.store().await;
     let file = |text: &[u8]| RevisionFile { path: b"m\xff.toml".to_vec(), text: text.to_vec() };
-    let (one, two) = ([file(b"a"), file(b"b")], [file(b"ab"), file(b"")]);
-    assert_eq!(store.revision_put(&one, 10).await.unwrap(), 1);
-    assert_eq!(store.revision_put(&one, 20).await.unwrap(), 1);
-    assert_eq!(store.revision_put(&two, 30).await.unwrap(), 2);
-    assert_eq!(store.revision_put(&one, 40).await.unwrap(), 3);
-    let first = store.revision_get(1).await.unwrap().unwrap();
-    assert_eq!((first.n, &*first.files, first.loaded_us), (1, &one[..], 10));
-    assert_eq!(store.revision_get(3).await.unwrap().unwrap().sha256, first.sha256);
-    assert_ne!(store.revision_get(2).await.unwrap().unwrap().sha256, first.sha256);
+    let one = revision_of(1, vec![file(b"a"), file(b"b")], 10);
+    let two = revision_of(2, vec![file(b"ab"), file(b"")], 30);
+    assert_ne!(one.sha256, two.sha256);
+    assert_eq!(store.revision_newest().await.unwrap(), None);
+    store.revision_put(&one).await.unwrap();
+    assert!(store.revision_put(&one).await.is_err(), "a number is given once");
+    // A running engine writes its own.
+    store.commit(&[Write::Revision(two.clone())]).await.unwrap();
+    assert_eq!(store.revision_get(1).await.unwrap(), Some(one));
+    assert_eq!(store.revision_newest().await.unwrap(), Some(two));
+}
+
+async fn builders_for_which_something_waits_are_listed_once(yard: Yard) {
+    let store = yard.store().await;
+    let mut rows = samples(request(), 5);
+    let done = RequestState::Done {
+        result: BuildResult::Success,
+        reason: String::new(),
+        exit_code: 0,
+        ended_us: 1,
+    };
+    let running = RequestState::Running { build: BuildId(1) };
+    let waiting = RequestState::Waiting;
+    let states = [waiting.clone(), waiting.clone(), waiting, running, done];
+    let builders = ["b", "a", "b", "c", "d"];
+    for (((row, state), builder), id) in rows.iter_mut().zip(states).zip(builders).zip(1..) {
+        (row.id, row.name.number, row.state) = (RequestId(id), id, state);
+        row.builder = config::Name::parse(builder).unwrap();
+    }
+    store.commit(&rows.into_iter().map(Write::Request).collect::<Vec<_>>()).await.unwrap();
+    let found = store.request_builders().await.unwrap();
+    assert_eq!(found.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
 
 async fn what_does_not_exist_is_not_found(yard: Yard) {
