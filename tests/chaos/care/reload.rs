@@ -10,14 +10,14 @@ const ACTS: [Act; 2] = [Act::Reconfigured, Act::BatchCommit];
 const REVISIONS: &str = "SELECT CAST(max(n) AS TEXT) AS text FROM revision";
 const RESULTS: &str = "SELECT COALESCE(result, 'waits') AS text FROM request ORDER BY id";
 /// Something waits for it, as no worker is there.
-const OLD: &str = "app.old = { builder = \"old\", on_disconnect = \"keep\" }\n[builder.old]\n\
-    workers = [\"local\"]\nsteps = [{ name = \"old\", command = [\"echo\", \"${args}\"] }]\n";
+const OLD: &str = "app.old = { builder = \"old\", on_disconnect = \"keep\" }\nbuilder.old = \
+    { workers = [\"local\"], steps = [{ name = \"old\", command = [\"echo\", \"${args}\"] }] }\n";
 
 /// Kills a master at every place of a reload.
 pub(super) fn run(state: State, report: &mut Report) -> anyhow::Result<()> {
     for (act, side) in ACTS.iter().flat_map(|act| SIDES.map(|side| (*act, side))) {
         let ward = Ward::new(state)?;
-        ward.configure(&format!("{WORK}{OLD}"));
+        ward.configure(&format!("{OLD}{WORK}"));
         let mut master = ward.yard.start_master();
         let submitted = ward.yard.changeport(&["submit", "old", "1"]);
         anyhow::ensure!(submitted.code() == 0, "submit: {}", submitted.err());
