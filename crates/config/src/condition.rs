@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::decode::Decode;
-use crate::expression::{self, BadExpression, Expr, Type, Wrong};
+use crate::expression::{self, BadExpression, Expr, Known, Type, Wrong};
 use crate::template::{self, RenderError, Scope};
 use crate::tree::Node;
 use crate::value::Value;
@@ -38,7 +38,7 @@ impl Condition {
 
 /// Reads a condition.
 pub(crate) fn parse(text: &str) -> Result<Condition, BadExpression> {
-    let (expression, kind) = expression::parse(text)?;
+    let (expression, kind) = expression::parse(text, Known::OfBuild)?;
     if !kind.fits(&Type::Bool) {
         let message = format!("a condition is true or false, and this is {kind}");
         let kind = Wrong::Type;

@@ -11,7 +11,7 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::decode::Decode;
 use crate::diagnostic::Diagnostic;
-use crate::expression::{self, BadExpression, Expr, Type, Wrong};
+use crate::expression::{self, BadExpression, Expr, Known, Type, Wrong};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::value::Value;
@@ -250,11 +250,12 @@ fn pieces(text: &str) -> Result<Vec<(Piece, Type)>, BadExpression> {
             Raw::Expression(source, at) => {
                 let trimmed = source.trim_start();
                 let at = at + source.len() - trimmed.len();
-                let (expression, kind) = expression::parse(trimmed.trim_end()).map_err(|bad| {
-                    let place = bad.place.unwrap_or(0..trimmed.trim_end().len());
-                    let place = Some(place.start + at..place.end + at);
-                    BadExpression { place, ..bad }
-                })?;
+                let (expression, kind) = expression::parse(trimmed.trim_end(), Known::OfBuild)
+                    .map_err(|bad| {
+                        let place = bad.place.unwrap_or(0..trimmed.trim_end().len());
+                        let place = Some(place.start + at..place.end + at);
+                        BadExpression { place, ..bad }
+                    })?;
                 let piece = if let Expr::Field(path) = expression {
                     Piece::Field(path)
                 } else {

@@ -3,7 +3,6 @@
 //! Invariant: a worker never has more builds than places.
 //! Cost: a dispatch looks at the head of each builder's queue, never behind it.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use config::Name;
@@ -11,6 +10,9 @@ use config::Name;
 use crate::durable::QueueKey;
 use crate::engine::Engine;
 use crate::event::Readiness;
+use crate::id::RequestId;
+use crate::placement::{Rank, Room, Seeker};
+use crate::resources::Resources;
 use crate::time::Now;
 
 impl Engine {
@@ -21,9 +23,12 @@ impl Engine {
         }
     }
 
-    /// Says whether a request made now for the builder would start at once.
-    pub(crate) fn can_start_now(&self, builder: &Name) -> bool {
-        self.durable.index().head(builder).is_none() && self.free_worker(builder).is_some()
+    /// Says whether a request of an owner that is made now for the builder would start at once.
+    pub(crate) fn can_start_now(&self, builder: &Name, owner: &str) -> bool {
+        let Some(settings) = self.settings.builders.get(builder) else { return false };
+        let seeker = Seeker { name: builder, builder: settings, owner };
+        self.durable.index().head(builder).is_none()
+            && matches!(self.find_place(seeker, &self.reserved()), Found::Worker(_))
     }
 
     /// Returns how many builds a worker takes: the least of what it and the configuration say.
@@ -53,22 +58,98 @@ impl Engine {
         if !self.volatile.workers.keys().any(|worker| self.free_places(worker) > 0) {
             return None;
         }
-        let heads = self.durable.index().waiting_builders().filter_map(|builder| {
-            let head = self.durable.index().head(builder)?;
-            let worker = self.free_worker(builder)?;
-            Some((head, worker))
-        });
-        heads.min_by_key(|(head, _)| *head)
+        let mut reserved = Reserved::default();
+        self.heads().into_iter().find_map(|(key, builder)| {
+            Some((key, self.look_for_place(key, builder, &mut reserved)?))
+        })
     }
 
-    /// Returns the least loaded attached worker that may run the builder and has a place.
-    fn free_worker(&self, builder: &Name) -> Option<Name> {
-        let builder = self.settings.builders.get(builder)?;
-        let free = self.volatile.workers.keys().filter_map(|worker| {
-            let places = self.free_places(worker);
-            (places > 0 && self.settings.may_run(worker, builder))
-                .then_some((Reverse(places), worker))
-        });
-        free.min().map(|(_, worker)| worker.clone())
+    /// Returns the first of each line, in the order of service.
+    fn heads(&self) -> Vec<(QueueKey, &Name)> {
+        let index = self.durable.index();
+        let head = |builder| Some((index.head(builder)?, builder));
+        let mut heads: Vec<_> = index.waiting_builders().filter_map(head).collect();
+        heads.sort_unstable();
+        heads
     }
+
+    fn look_for_place<'a>(
+        &'a self,
+        key: QueueKey,
+        builder: &Name,
+        reserved: &mut Reserved<'a>,
+    ) -> Option<Name> {
+        let request = self.durable.request(key.1)?;
+        let settings = self.settings.builders.get(builder)?;
+        let seeker = Seeker { name: builder, builder: settings, owner: &request.owner };
+        match self.find_place(seeker, reserved) {
+            Found::Worker(worker) => return Some(worker.clone()),
+            Found::Later(worker) => reserved.keep(worker, key.1, &settings.resources),
+            Found::Nothing => {}
+        }
+        None
+    }
+
+    /// Finds the worker that a request likes best; or the one on which it will fit soonest, as far
+    /// as that can be told.
+    fn find_place<'a>(&'a self, seeker: Seeker<'_>, reserved: &Reserved<'_>) -> Found<'a> {
+        let mut best: Option<(Rank, &Name)> = None;
+        let mut later: Option<(u64, &Name)> = None;
+        let wanted = &seeker.builder.resources;
+        let workers = self.volatile.workers.keys();
+        for worker in workers.filter(|worker| reserved.keeper(worker, wanted).is_none()) {
+            match self.room(seeker, worker) {
+                Room::Free(rank) => {
+                    if best.as_ref().is_none_or(|(known, _)| rank < *known) {
+                        best = Some((rank, worker));
+                    }
+                }
+                Room::Later(lack) => {
+                    let missing = (lack.wanted - lack.free, worker);
+                    later = Some(later.map_or(missing, |known| known.min(missing)));
+                }
+                Room::None => {}
+            }
+        }
+        match (best, later) {
+            (Some((_, worker)), _) => Found::Worker(worker),
+            (None, Some((_, worker))) => Found::Later(worker),
+            (None, None) => Found::Nothing,
+        }
+    }
+
+    /// Returns what is kept for those that need much of it, when everything that can start has
+    /// started.
+    pub(crate) fn reserved(&self) -> Reserved<'_> {
+        let mut reserved = Reserved::default();
+        for (key, builder) in self.heads() {
+            self.look_for_place(key, builder, &mut reserved);
+        }
+        reserved
+    }
+}
+
+/// What is kept on workers for requests that are served before others, and wait for more of it to
+/// become free: small ones would take it, for ever.
+#[derive(Debug, Default)]
+pub(crate) struct Reserved<'a>(BTreeMap<&'a Name, Vec<(RequestId, &'a Resources)>>);
+
+impl<'a> Reserved<'a> {
+    fn keep(&mut self, worker: &'a Name, request: RequestId, wanted: &'a Resources) {
+        self.0.entry(worker).or_default().push((request, wanted));
+    }
+
+    /// Returns for whom something of what is wanted is kept on a worker.
+    pub(crate) fn keeper(&self, worker: &Name, wanted: &Resources) -> Option<RequestId> {
+        let mut kept = self.0.get(worker)?.iter();
+        kept.find(|(_, kept)| kept.meets(wanted)).map(|(request, _)| *request)
+    }
+}
+
+/// What a request finds.
+enum Found<'a> {
+    Worker(&'a Name),
+    /// It fits there when others have ended.
+    Later(&'a Name),
+    Nothing,
 }

@@ -1,5 +1,6 @@
 //! The engine: one event in, one decision out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use attempt::Stamp;
@@ -35,12 +36,25 @@ impl Engine {
                 self.polled(now, ticket, source, heads, changes);
             }
             Event::Due => self.due(now),
-            Event::WorkerAttached { worker, stamp, place, max_builds, commands, readiness } => {
-                let attached = Attached { stamp, place, max_builds, readiness, told_left: None };
+            Event::WorkerAttached {
+                worker,
+                stamp,
+                place,
+                max_builds,
+                commands,
+                readiness,
+                facts,
+            } => {
+                let (told_left, unfit) = (None, BTreeMap::new());
+                let attached =
+                    Attached { stamp, place, max_builds, readiness, facts, unfit, told_left };
                 self.worker_attached(now, &worker, attached, &commands);
             }
             Event::WorkerReadiness { worker, stamp, readiness } => {
                 self.worker_readiness(&worker, stamp, readiness);
+            }
+            Event::WorkerProbed { worker, stamp, probes } => {
+                self.worker_probed(&worker, stamp, probes);
             }
             Event::WorkerLost { worker, stamp } => self.worker_lost(now, &worker, stamp),
             Event::Reported { worker, stamp, report } => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use attempt::{CommandId, Place, Stamp, StopOrder, ToMaster};
 use config::{Name, Value};
 
+use crate::facts::Facts;
 use crate::id::RequestId;
 use crate::row::{Revision, User};
 use crate::settings::Settings;
@@ -17,7 +18,6 @@ pub struct Ticket(pub u64);
 
 /// Everything the engine reacts to.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "events are moved once; a box each costs more")]
 pub enum Event {
     /// A client submitted something.
     Submitted { ticket: Ticket, submission: Submission },
@@ -39,7 +39,10 @@ pub enum Event {
         max_builds: u32,
         commands: Vec<ToMaster>,
         readiness: Readiness,
+        facts: Facts,
     },
+    /// The probes of a worker have found something else than before.
+    WorkerProbed { worker: Name, stamp: Stamp, probes: BTreeMap<String, Value> },
     /// A worker changed its mind about new builds.
     WorkerReadiness { worker: Name, stamp: Stamp, readiness: Readiness },
     /// The connection of a worker ended.

@@ -74,7 +74,7 @@ impl Engine {
     fn launch(&mut self, now: Now, principal: &str, offer: LaunchOffer) -> Result<Made, NotMade> {
         let settings = self.settings.clone();
         let app = settings.apps.get(&offer.app).ok_or_else(|| unknown_app(&offer.app))?;
-        if offer.wait == LaunchWait::StartNow && !self.can_start_now(&app.builder) {
+        if offer.wait == LaunchWait::StartNow && !self.can_start_now(&app.builder, principal) {
             return Err(would_queue(&offer.app).into());
         }
         let missing = app.env_missing(&offer.offered);

@@ -25,12 +25,14 @@ mod durable;
 mod ending;
 mod engine;
 mod event;
+mod facts;
 mod follow;
 mod foresight;
 mod give_up;
 mod id;
 mod intake;
 mod line;
+mod placement;
 mod plan;
 pub mod priority;
 pub mod property;
@@ -38,6 +40,7 @@ mod recent;
 mod reconfigure;
 pub mod reference;
 mod request_index;
+pub mod resources;
 mod restore;
 pub mod result;
 pub mod row;
@@ -65,9 +68,11 @@ pub use event::{
     Abandoned, Departure, Event, LaunchOffer, LaunchWait, NewChange, Offer, PolledChange,
     Readiness, StopScope, Submission, Ticket,
 };
+pub use facts::Facts;
 pub use foresight::{Foresight, Touched};
 pub use id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
 pub use intake::repeat;
+pub use placement::Placement;
 pub use plan::Plan;
 pub use result::BuildResult;
 pub use row::{Rows, Write};

@@ -6,6 +6,7 @@ use config::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::property::{self, Properties, Source};
+use crate::resources::Resources;
 use crate::settings::{Builder, Settings};
 use crate::step::{Repository, Step, StepKind};
 
@@ -21,6 +22,9 @@ pub struct Plan {
     /// What the configuration gives every build of the builder on this worker.
     #[serde(default)]
     pub properties: Properties,
+    /// What it takes of its worker as long as it has a place there.
+    #[serde(default)]
+    pub resources: Resources,
 }
 
 impl Plan {
@@ -42,6 +46,7 @@ impl Plan {
             steps: builder.steps.clone(),
             repositories,
             properties: configured(builder, worker, settings),
+            resources: builder.resources.clone(),
         }
     }
 }

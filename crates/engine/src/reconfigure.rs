@@ -45,6 +45,9 @@ impl Engine {
         let attached = self.volatile.workers.keys();
         let strangers = attached.filter(|worker| !self.settings.knows_worker(worker));
         self.volatile.strangers = strangers.cloned().collect();
+        for worker in self.volatile.workers.keys().cloned().collect::<Vec<_>>() {
+            self.judge(&worker);
+        }
         self.settle(now);
     }
 

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use config::{
-    AtLeastOne, Code, Context, Decode, Diagnostic, Fields, Name, Node, Spanned, Value, choice,
+    AtLeastOne, Code, Context, Decode, Diagnostic, Fields, Name, Node, Requirement, Spanned, Value,
+    choice,
 };
 
+use crate::placement::Placement;
 use crate::priority;
 use crate::property;
 use crate::reference;
+use crate::resources::Resources;
 use crate::row::OnDisconnect;
 use crate::scheduler::Scheduler;
 use crate::step::{self, Draft, Repository, Step};
@@ -40,6 +43,8 @@ pub struct WorkerGroup {
     /// Builds at once on each; a worker may say it wants fewer.
     pub max_builds: Option<u32>,
     pub labels: Vec<Name>,
+    /// What each has, over what it says of itself.
+    pub resources: Resources,
     /// What a build on one of them knows.
     pub properties: BTreeMap<String, Value>,
 }
@@ -54,6 +59,11 @@ pub struct Builder {
     pub properties: BTreeMap<String, Value>,
     /// What they know where nothing else says so.
     pub default_properties: BTreeMap<String, Value>,
+    /// What a worker has to be or have.
+    pub require: Option<Requirement>,
+    /// What a build takes of its worker.
+    pub resources: Resources,
+    pub placement: Placement,
     /// Requests that ask for the same are merged.
     pub collapse_requests: bool,
     pub steps: Vec<Step>,
@@ -125,17 +135,19 @@ fn refer(names: Vec<Spanned<Name>>, kind: config::NameKind, cx: &mut Context<'_>
 
 impl Decode for WorkerGroup {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
-        let later = &["latent", "placement", "resources", "was", "when"];
+        let later = &["latent", "placement", "was", "when"];
         let mut fields = Fields::of(node, cx)?.with_later(later);
         let names: Option<AtLeastOne<Name>> = fields.required_unless("names", &["latent"], cx);
         let max_builds = max_builds(&mut fields, cx);
         let labels = fields.or("labels", Vec::new(), cx);
+        let resources = fields.or("resources", Resources::default(), cx);
         let properties = property::table(&mut fields, "properties", cx);
         fields.finish(cx);
         Some(Self {
             names: names?.0,
             max_builds: max_builds?,
             labels: labels?,
+            resources: resources?,
             properties: properties?,
         })
     }
@@ -181,7 +193,7 @@ fn passed_variable(text: &Spanned<String>, cx: &mut Context<'_>) -> Option<Patte
 
 impl Decode for Builder {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
-        let later = &["forward", "locks", "parameters", "pools", "resources", "was"];
+        let later = &["forward", "locks", "parameters", "pools", "was"];
         let mut fields = Fields::of(node, cx)?.with_later(later);
         let elsewhere = &["forward"];
         let workers: Option<AtLeastOne<_>> = fields.required_unless("workers", elsewhere, cx);
@@ -189,6 +201,9 @@ impl Decode for Builder {
         let description = fields.or("description", String::new(), cx);
         let properties = property::table(&mut fields, "properties", cx);
         let default_properties = property::table(&mut fields, "default_properties", cx);
+        let require = fields.optional("require", cx);
+        let resources = fields.or("resources", Resources::default(), cx);
+        let placement = Placement::decode(fields.entry("placement"), cx);
         let collapse_requests = fields.or("collapse_requests", false, cx);
         let steps: Option<AtLeastOne<Draft>> = fields.required_unless("steps", elsewhere, cx);
         let steps = steps.and_then(|AtLeastOne(drafts)| step::name_all(drafts, cx));
@@ -198,6 +213,9 @@ impl Decode for Builder {
             description: description?,
             properties: properties?,
             default_properties: default_properties?,
+            require: require?,
+            resources: resources?,
+            placement: placement?,
             collapse_requests: collapse_requests?,
             steps: steps?,
         })

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use attempt::{Place, Stamp};
-use config::Name;
+use config::{Name, Unmet};
 
 use crate::audience::Audience;
 use crate::event::Readiness;
+use crate::facts::Facts;
 use crate::id::RequestId;
 use crate::recent::Recent;
 use crate::row::Pending;
@@ -26,13 +27,16 @@ pub(crate) enum Deadline {
 }
 
 /// A worker with a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Attached {
     pub(crate) stamp: Stamp,
     pub(crate) place: Place,
     /// Builds at once, as the worker says.
     pub(crate) max_builds: u32,
     pub(crate) readiness: Readiness,
+    pub(crate) facts: Facts,
+    /// Builders whose requirements it does not meet, of those that it may run.
+    pub(crate) unfit: BTreeMap<Name, Unmet>,
     /// Builds left, as a draining worker was told last.
     pub(crate) told_left: Option<u32>,
 }

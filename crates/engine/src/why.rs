@@ -1,11 +1,13 @@
 //! Says where a request is and what it waits for.
 
-use config::Name;
+use config::{Name, Unmet};
 
 use crate::engine::Engine;
 use crate::event::Readiness;
 use crate::id::{BuildId, RequestId, RequestName};
+use crate::resources::Lack;
 use crate::row::{RequestState, StepState};
+use crate::settings::Builder;
 use crate::volatile::Absence;
 
 /// Where a living request is.
@@ -51,6 +53,12 @@ pub enum Blocker {
         /// Places kept by commands that were given up and that the worker is now ending.
         kept: u32,
     },
+    /// A worker is not what the builder requires.
+    Unfit { worker: Name, unmet: Unmet },
+    /// A worker has too little left of something.
+    Lacks { worker: Name, lack: Lack },
+    /// What a worker has left is kept for one that is served before and needs more of it.
+    KeptFor { worker: Name, request: RequestName },
     /// Others are served before.
     Behind { ahead: u32 },
 }
@@ -109,8 +117,23 @@ impl Engine {
         if attached.is_empty() {
             return vec![Blocker::NoWorkerAttached { configured }];
         }
-        let full = attached.into_iter().filter(|worker| self.free_places(worker) == 0);
-        full.map(|worker| self.worker_blocker(worker)).collect()
+        attached.into_iter().filter_map(|worker| self.blocker(name, builder, worker)).collect()
+    }
+
+    /// Returns why the first in a builder's line does not start on an attached worker.
+    fn blocker(&self, name: &Name, builder: &Builder, worker: &Name) -> Option<Blocker> {
+        if let Some(unmet) = self.unfit(worker, name) {
+            return Some(Blocker::Unfit { worker: worker.clone(), unmet: unmet.clone() });
+        }
+        if self.free_places(worker) == 0 {
+            return Some(self.worker_blocker(worker));
+        }
+        if let Some(lack) = self.lack(&builder.resources, worker) {
+            return Some(Blocker::Lacks { worker: worker.clone(), lack });
+        }
+        let keeper = self.reserved().keeper(worker, &builder.resources)?;
+        let request = self.durable.request(keeper)?.name.clone();
+        Some(Blocker::KeptFor { worker: worker.clone(), request })
     }
 
     fn worker_blocker(&self, name: &Name) -> Blocker {

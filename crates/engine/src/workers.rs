@@ -1,8 +1,10 @@
 //! Workers come, report and go.
 
+use std::collections::BTreeMap;
+
 use attempt::master::{self, Input};
 use attempt::{CommandId, Stamp, ToMaster, ToWorker};
-use config::Name;
+use config::{Name, Value};
 
 use crate::decision::{Action, Directive, Fate};
 use crate::engine::Engine;
@@ -24,6 +26,7 @@ impl Engine {
         if !self.settings.knows_worker(worker) {
             self.volatile.strangers.insert(worker.clone());
         }
+        self.judge(worker);
         for id in self.commands_of(worker) {
             let view = reported.iter().find(|report| report.command == id).map(|r| &r.view);
             self.drive(now, id, Input::Attached { place: &place, view });
@@ -50,6 +53,21 @@ impl Engine {
         }
     }
 
+    pub(crate) fn worker_probed(
+        &mut self,
+        worker: &Name,
+        stamp: Stamp,
+        probes: BTreeMap<String, Value>,
+    ) {
+        if !self.is_current(worker, stamp) {
+            return;
+        }
+        if let Some(attached) = self.volatile.workers.get_mut(worker) {
+            attached.facts.probes = probes;
+        }
+        self.judge(worker);
+    }
+
     /// Tells draining workers how many builds they have, whenever that has changed: none is
     /// their leave to go.
     pub(crate) fn tell_what_is_left(&mut self) {
@@ -57,7 +75,7 @@ impl Engine {
             if attached.readiness == Readiness::Ready {
                 continue;
             }
-            let left = self.durable.slots(worker).map_or(0, std::collections::BTreeMap::len);
+            let left = self.durable.slots(worker).map_or(0, BTreeMap::len);
             let builds = u32::try_from(left).unwrap_or(u32::MAX);
             if attached.told_left != Some(builds) {
                 attached.told_left = Some(builds);

@@ -1,6 +1,9 @@
 //! Translates between the wire's types and the domain's.
 
+use std::collections::BTreeMap;
+
 use attempt::{CommandId, LostReason, Outcome, Properties, ToMaster, View};
+use config::{Name, Value};
 use proto::limits;
 use proto::message::command::{self, Ending, Phase, Report};
 
@@ -28,6 +31,46 @@ pub fn readiness_from_wire(readiness: command::Readiness) -> engine::Readiness {
         command::Readiness::Ready => engine::Readiness::Ready,
         command::Readiness::Draining | command::Readiness::Unknown => engine::Readiness::Draining,
     }
+}
+
+/// Translates what a worker says of its machine; probes come later.
+pub fn facts_from_wire(facts: &command::Facts) -> engine::Facts {
+    engine::Facts {
+        os: facts.os.clone(),
+        arch: facts.arch.clone(),
+        cpus: facts.cores,
+        memory_bytes: facts.memory_bytes,
+        probes: BTreeMap::new(),
+    }
+}
+
+/// A worker found more, or said more of it, than it may.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("findings of probes that cannot be: {0}")]
+pub struct BadFindings(String);
+
+/// Translates what probes have found. A word for true or false is that, a whole number is one;
+/// everything else is a text, which can be compared with a version.
+///
+/// # Errors
+/// When there are too many, or one is no name or too long.
+pub fn findings_from_wire(probed: command::Probed) -> Result<BTreeMap<String, Value>, BadFindings> {
+    if probed.findings.len() > limits::PROBES {
+        return Err(BadFindings(format!("more than {}", limits::PROBES)));
+    }
+    let one = |finding: command::Finding| {
+        let command::Finding { name, value } = finding;
+        if Name::parse(&name).is_err() || value.len() > limits::PROBE_BYTES {
+            return Err(BadFindings(format!("`{name:.64}`")));
+        }
+        let typed = match value.as_str() {
+            "true" | "True" => Value::Bool(true),
+            "false" | "False" => Value::Bool(false),
+            number => number.parse().map_or_else(|_no| Value::Str(value.clone()), Value::Int),
+        };
+        Ok((name, typed))
+    };
+    probed.findings.into_iter().map(one).collect()
 }
 
 /// Translates a worker's report.

@@ -5,3 +5,5 @@
 pub const ENV_WANTED: u64 = 1;
 /// A master takes `left_properties` before an `attach`.
 pub const LEFT_PROPERTIES: u64 = 2;
+/// A master takes `probed`.
+pub const PROBED: u64 = 4;

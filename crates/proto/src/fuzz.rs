@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::message::{command, hello, launch, question, stream};
+use crate::message::{command, configuration, hello, launch, question, stream};
 use crate::{Frame, FrameReader, Message, encode, limits, record};
 
 /// Frames come out the same however the stream of bytes is cut, and none is over the limit.
@@ -57,14 +57,16 @@ fn open_any(frame: &Frame) {
         hello::Hello, hello::Welcome, hello::Refusal, hello::Ping, hello::Pong,
         command::Attach, command::Attached, command::Start, command::Stop, command::FinalAck,
         command::Report, command::Availability, command::BuildsLeft, command::LeftProperties,
+        command::Probed,
         stream::StreamOpen, stream::StreamData, stream::StreamCredit,
         launch::Launch, launch::SendChange, launch::Accepted, launch::Follow, launch::Progress,
         launch::Output, launch::Ended, launch::Cancel, launch::Cancelled, launch::Leave,
-        launch::EnvWanted, launch::GiveUp, launch::GivenUp,
+        launch::EnvWanted, launch::GiveUp, launch::GivenUp, launch::SetPriority, launch::PrioritySet,
         question::BuildsWanted, question::Builds, question::QueueWanted, question::Queue,
         question::WhyWanted, question::Why, question::LogWanted, question::LogEnded,
         question::StatusWanted, question::Status, question::RequestWanted, question::RequestLine,
         question::RequestsWanted, question::Requests,
+        configuration::ConfigPart, configuration::PlanWanted, configuration::Plan, configuration::ReloadWanted, configuration::Reloaded, configuration::BadConfig, configuration::RevisionWanted, configuration::Revision,
     }
 }
 

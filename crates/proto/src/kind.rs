@@ -32,6 +32,7 @@ kinds! {
     AVAILABILITY = 26, "availability";
     BUILDS_LEFT = 27, "builds_left";
     LEFT_PROPERTIES = 28, "left_properties";
+    PROBED = 29, "probed";
 
     STREAM_OPEN = 40, "stream_open";
     STREAM_DATA = 41, "stream_data";

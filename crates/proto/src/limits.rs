@@ -38,6 +38,11 @@ pub const PROPERTIES_BYTES: usize = 64 * 1024;
 /// Commands of a worker that have ended, left properties, and are not final yet.
 pub const LEFT_PROPERTIES: usize = 1024;
 
+/// Most probes of a worker.
+pub const PROBES: usize = 64;
+/// What a probe has found, in bytes.
+pub const PROBE_BYTES: usize = 256;
+
 /// A peer has this long to finish its handshake.
 pub const HANDSHAKE_MS: u64 = 5_000;
 /// A silent peer is asked for a sign of life this often.

@@ -17,6 +17,7 @@ mod daemon;
 mod exec;
 mod git_step;
 mod link;
+mod probes;
 mod settings;
 mod tasks;
 mod workdirs;

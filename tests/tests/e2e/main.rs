@@ -24,6 +24,7 @@ mod launch;
 mod limits;
 mod log_range;
 mod one;
+mod placement;
 mod postgresql;
 mod properties;
 mod reload;

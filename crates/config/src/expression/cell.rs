@@ -52,6 +52,13 @@ fn compare(left: &Cell, right: &Cell) -> Result<Option<Ordering>, RenderError> {
     let (left, right) = match (left, right) {
         (Cell::Version(left), Cell::Version(right)) => return Ok(Some(left.cmp(right))),
         (Cell::Value(left), Cell::Value(right)) => (left, right),
+        // What a probe or a step has found out is a text.
+        (Cell::Version(left), Cell::Value(right @ (Value::Str(_) | Value::Int(_)))) => {
+            return Ok(Some(left.cmp(&version(right)?)));
+        }
+        (Cell::Value(left @ (Value::Str(_) | Value::Int(_))), Cell::Version(right)) => {
+            return Ok(Some(version(left)?.cmp(right)));
+        }
         _ => return Err(failed("a version is compared with a version")),
     };
     Ok(match (left, right) {
@@ -70,6 +77,10 @@ fn compare(left: &Cell, right: &Cell) -> Result<Option<Ordering>, RenderError> {
             return Err(failed(format!("{left} and {right} have no order")));
         }
     })
+}
+
+fn version(of: &Value) -> Result<Version, RenderError> {
+    Version::parse(&of.to_string()).ok_or_else(|| failed(format!("{} is no version", shown(of))))
 }
 
 pub(super) fn holds(

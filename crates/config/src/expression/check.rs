@@ -8,7 +8,7 @@ use super::ast::{Arithmetic, Comparison, Each, Expr, Operator, Sought};
 use super::function::Function;
 use super::types::Type;
 use super::version::Version;
-use super::{BadExpression, Wrong};
+use super::{BadExpression, Known, Wrong};
 use crate::context::nearest;
 use crate::duration::parse_duration;
 use crate::filter;
@@ -22,21 +22,19 @@ const DEPTH: usize = 72;
 
 /// Roots and fields of later versions.
 pub(super) const LATER_ROOTS: &[&str] = &["param", "secret"];
-const LATER_FIELDS: &[(Root, &str)] = &[
-    (Root::Change, "image"),
-    (Root::Worker, "probe"),
-    (Root::Worker, "labels"),
-    (Root::Worker, "idle_for"),
-];
+const LATER_FIELDS: &[(Root, &str)] = &[(Root::Change, "image")];
+/// What a worker is known by where a build looks for one.
+const WORKER_FIELDS: &[&str] = &["name", "labels", "os", "arch", "cpus", "memory", "probe"];
 
 type Checked = Result<(Expr, Type), BadExpression>;
 
-pub(super) fn check(parsed: &IdedExpr, info: &SourceInfo) -> Checked {
-    Checker { info, nodes: 0, depth: 0, variable: None }.read(parsed)
+pub(super) fn check(parsed: &IdedExpr, info: &SourceInfo, known: Known) -> Checked {
+    Checker { info, known, nodes: 0, depth: 0, variable: None }.read(parsed)
 }
 
 struct Checker<'a> {
     info: &'a SourceInfo,
+    known: Known,
     nodes: usize,
     depth: usize,
     /// The element at hand, with its type.
@@ -122,7 +120,7 @@ impl Checker<'_> {
         }
         let root = root(word)?;
         if root == Root::Args {
-            return field(root, Vec::new());
+            return self.field(root, Vec::new());
         }
         let fields = root.fields().map_or("NAME".to_owned(), |fields| fields.join(", "));
         Err(name(format!("`{word}` has fields: {fields}"), None))
@@ -143,11 +141,36 @@ impl Checker<'_> {
                 let is_it = self.info.source.get(place.end + 1..end) == Some(selected);
                 is_it.then_some(place.start..end)
             });
-            return field(root, vec![selected.to_owned()]).map_err(|bad| bad.at(place));
+            return self.field(root, vec![selected.to_owned()]).map_err(|bad| bad.at(place));
         }
         let (inner, kind) = self.read(operand)?;
         wants(&kind, &Type::Map, &format!("what has a `{selected}`"))?;
         Ok((Expr::Select(Box::new(inner), selected.to_owned()), Type::Any))
+    }
+
+    fn field(&self, root: Root, fields: Vec<String>) -> Checked {
+        let word = root.word();
+        if self.known == Known::OfWorker && root != Root::Worker {
+            let known = WORKER_FIELDS.join(", ");
+            let message =
+                format!("`{word}` is not known before there is a worker; `worker` has {known}");
+            return Err(name(message, None));
+        }
+        if let (Some(known), Some(field)) = (self.fields(root), fields.first())
+            && !known.contains(&field.as_str())
+        {
+            return Err(no_field(root, field, known));
+        }
+        let path = FieldPath { root, fields };
+        let kind = Type::of_field(&path);
+        Ok((Expr::Field(path), kind))
+    }
+
+    fn fields(&self, root: Root) -> Option<&'static [&'static str]> {
+        match (self.known, root) {
+            (Known::OfWorker, Root::Worker) => Some(WORKER_FIELDS),
+            (Known::OfWorker | Known::OfBuild, _) => root.fields(),
+        }
     }
 
     fn call(&mut self, call: &CallExpr) -> Checked {
@@ -203,7 +226,7 @@ impl Checker<'_> {
             && root(&word)? == Root::Prop
         {
             return match self.read(index)? {
-                (Expr::Literal(Value::Str(text)), _) => field(Root::Prop, vec![text]),
+                (Expr::Literal(Value::Str(text)), _) => self.field(Root::Prop, vec![text]),
                 _ => Err(wrong_type("the name of a property is a literal: prop[\"x\"]")),
             };
         }
@@ -388,21 +411,18 @@ fn root(word: &str) -> Result<Root, BadExpression> {
     })
 }
 
-fn field(root: Root, fields: Vec<String>) -> Checked {
+fn no_field(root: Root, field: &str, known: &[&str]) -> BadExpression {
     let word = root.word();
-    if let (Some(known), Some(field)) = (root.fields(), fields.first())
-        && !known.contains(&field.as_str())
-    {
-        if LATER_FIELDS.contains(&(root, field.as_str())) {
-            return Err(later(&format!("{word}.{field}")));
-        }
-        let near = nearest(field, known).map(|near| format!("{word}.{near}"));
-        let known = known.join(", ");
-        return Err(name(format!("`{word}` has no field `{field}`; it has {known}"), near));
+    if LATER_FIELDS.contains(&(root, field)) {
+        return later(&format!("{word}.{field}"));
     }
-    let path = FieldPath { root, fields };
-    let kind = Type::of_field(&path);
-    Ok((Expr::Field(path), kind))
+    if root == Root::Worker && WORKER_FIELDS.contains(&field) {
+        let message = format!("`worker.{field}` is for the `require` of a builder");
+        return name(message, None);
+    }
+    let near = nearest(field, known).map(|near| format!("{word}.{near}"));
+    let known = known.join(", ");
+    name(format!("`{word}` has no field `{field}`; it has {known}"), near)
 }
 
 fn literal_of(literal: &LiteralValue) -> Checked {

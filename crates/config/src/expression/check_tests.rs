@@ -3,6 +3,10 @@
 use super::*;
 use crate::template::{FieldPath, Root};
 
+fn parse(source: &str) -> Result<(Expr, Type), BadExpression> {
+    super::parse(source, Known::OfBuild)
+}
+
 fn wrong(source: &str) -> (Wrong, String) {
     let bad = parse(source).unwrap_err();
     (bad.kind, bad.message)
@@ -34,7 +38,7 @@ fn names_are_checked_and_the_probable_one_is_told() {
         ("secret.x", Wrong::Later, None),
         ("param.x", Wrong::Later, None),
         ("change.image", Wrong::Later, None),
-        ("worker.probe.python", Wrong::Later, None),
+        ("worker.probe.python", Wrong::Name, None),
     ] {
         let bad = parse(source).unwrap_err();
         assert_eq!((bad.kind, bad.near.as_deref()), (kind, near), "{source}: {bad}");

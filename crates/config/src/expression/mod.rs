@@ -23,6 +23,15 @@ pub use ast::{Arithmetic, Comparison, Each, Expr, Operator, Sought};
 pub use function::Function;
 pub(crate) use types::Type;
 
+/// What is known where an expression is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Everything of a build; of its worker no more than the name, as that is all that stays.
+    OfBuild,
+    /// Everything of a worker, before a build is given to it.
+    OfWorker,
+}
+
 /// Longest expression, in bytes.
 const SOURCE_BYTES: usize = 1024;
 /// Deepest nesting of brackets and conditions. The parser takes 150 KB of stack for each, in a debug
@@ -70,7 +79,7 @@ impl BadExpression {
 }
 
 /// Parses and checks one expression.
-pub(crate) fn parse(source: &str) -> Result<(Expr, Type), BadExpression> {
+pub(crate) fn parse(source: &str, known: Known) -> Result<(Expr, Type), BadExpression> {
     bound(source)?;
     // Without macros: `all` and the like come as the calls that they are written as.
     let parser = cel::Env::default().parser().enable_optional_syntax(false);
@@ -78,7 +87,7 @@ pub(crate) fn parse(source: &str) -> Result<(Expr, Type), BadExpression> {
         .max_recursion_depth(32)
         .parse_with_source_info(source)
         .map_err(|_reasons| BadExpression::syntax())?;
-    check::check(&parsed.0, &parsed.1)
+    check::check(&parsed.0, &parsed.1, known)
 }
 
 /// Refuses what could hurt the parser, whatever it means.

@@ -5,6 +5,10 @@ use crate::condition;
 use crate::template::{FieldPath, RenderError, Root};
 use crate::value::Value;
 
+fn parse(source: &str) -> Result<(Expr, Type), BadExpression> {
+    super::parse(source, Known::OfBuild)
+}
+
 fn text(text: &str) -> Value {
     Value::Str(text.to_owned())
 }

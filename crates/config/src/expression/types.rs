@@ -48,7 +48,10 @@ impl Type {
             (Root::Prop, _) => Self::Any,
             (Root::Change, Some("id" | "when"))
             | (Root::Build, Some("number"))
-            | (Root::User, Some("uid" | "gid")) => Self::Int,
+            | (Root::User, Some("uid" | "gid"))
+            | (Root::Worker, Some("cpus" | "memory")) => Self::Int,
+            (Root::Worker, Some("labels")) => Self::list(Self::Text),
+            (Root::Worker, Some("probe")) => Self::Map,
             (Root::Change | Root::Revision | Root::User | Root::Worker | Root::Build, _) => {
                 Self::Text
             }

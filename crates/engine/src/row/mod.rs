@@ -26,7 +26,6 @@ pub use source::SourceHeads;
 /// One row to write: insert, or replace the row with the same key. A submission's key and a
 /// revision are only ever inserted.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "rows are moved once; a box each costs more")]
 pub enum Write {
     Counter(Counter),
     Change(Change),

@@ -191,7 +191,16 @@ impl Machine {
             Word::Attached(stamp, place, commands) => {
                 let max_builds = self.max_builds;
                 let readiness = Readiness::Ready;
-                Event::WorkerAttached { worker, stamp, place, max_builds, commands, readiness }
+                let facts = engine::Facts::default();
+                Event::WorkerAttached {
+                    worker,
+                    stamp,
+                    place,
+                    max_builds,
+                    commands,
+                    readiness,
+                    facts,
+                }
             }
             Word::Report(stamp, report) => Event::Reported { worker, stamp, report },
             Word::Lost(stamp) => Event::WorkerLost { worker, stamp },

@@ -7,7 +7,7 @@ use std::time::Duration;
 use config::filter::ChangeFilter;
 use config::template::{Argument, FieldPath, Root, Template};
 use config::{Condition, Context, Decode as _, Name, Node, NodeKind, Span, Value};
-use engine::BuildResult;
+use engine::resources::Resources;
 use engine::result::Flags;
 use engine::row::OnDisconnect;
 use engine::scheduler::{
@@ -16,6 +16,7 @@ use engine::scheduler::{
 use engine::settings::{App, Builder, Settings, WorkerGroup};
 use engine::step::{CommandStep, ExitCodes, Step, StepKind};
 use engine::variable::Pattern;
+use engine::{BuildResult, Placement};
 
 /// The source that polls.
 pub(crate) const POLLED: &str = "git";
@@ -75,6 +76,10 @@ pub(crate) const SHOWN: [&str; 3] = ["level", "site", "owner"];
 /// What `level` is where nothing sets it.
 pub(crate) const LEVEL: &str = "0";
 
+fn gpus_of(amount: u64) -> Resources {
+    Resources::new([("gpus".to_owned(), amount)])
+}
+
 fn property(name: &str, value: &str) -> BTreeMap<String, Value> {
     [(name.to_owned(), Value::Str(value.to_owned()))].into()
 }
@@ -86,7 +91,11 @@ pub(crate) fn named(text: &str) -> Name {
 /// The machines, with the builds each takes at once.
 pub(crate) const MACHINES: [(&str, u32); 3] = [("w1", 1), ("w2", 2), ("w3", 3)];
 
-pub(crate) const APPS: [&str; 3] = ["tool", "kept", "endless"];
+pub(crate) const APPS: [&str; 5] = ["tool", "kept", "endless", "large", "small"];
+/// The worker that has some of what `large` and `small` take.
+pub(crate) const EQUIPPED: &str = "w2";
+/// How much it has.
+pub(crate) const GPUS: u64 = 2;
 
 /// Makes the settings with which a run begins and ends.
 pub(crate) fn settings() -> Settings {
@@ -94,6 +103,7 @@ pub(crate) fn settings() -> Settings {
         names: names.iter().map(|name| named(name)).collect(),
         max_builds: None,
         labels: Vec::new(),
+        resources: Resources::default(),
         properties: BTreeMap::new(),
     };
     let builder = |workers: &str, steps: Vec<Step>| Builder {
@@ -101,6 +111,9 @@ pub(crate) fn settings() -> Settings {
         description: String::new(),
         properties: BTreeMap::new(),
         default_properties: property("level", LEVEL),
+        require: None,
+        resources: Resources::default(),
+        placement: Placement::LeastLoaded,
         collapse_requests: false,
         steps,
     };
@@ -115,6 +128,7 @@ pub(crate) fn settings() -> Settings {
         },
         Step { always_run: true, retry_safe: true, ..Program::Fine.step("clean") },
     ];
+    let taking = |gpus, builder| Builder { resources: gpus_of(gpus), ..builder };
     let builders = [
         ("ci", Builder { collapse_requests: true, ..builder("all", ci) }),
         ("judged", builder("all", judged())),
@@ -123,6 +137,8 @@ pub(crate) fn settings() -> Settings {
             Builder { collapse_requests: true, ..builder("few", vec![Program::Fine.step("docs")]) },
         ),
         ("tool", builder("all", vec![Program::Flaky.step("tool")])),
+        ("large", taking(2, builder("all", vec![Program::Flaky.step("large")]))),
+        ("small", taking(1, builder("all", vec![Program::Fine.step("small")]))),
         ("service", builder("all", vec![Program::Endless.step("service")])),
         ("nothing", builder("all", Vec::new())),
     ];
@@ -139,8 +155,14 @@ pub(crate) fn settings() -> Settings {
         ("tool", urgent),
         ("kept", app("tool", OnDisconnect::Keep)),
         ("endless", app("service", OnDisconnect::Cancel)),
+        ("large", app("large", OnDisconnect::Cancel)),
+        ("small", app("small", OnDisconnect::Keep)),
     ];
-    let few = WorkerGroup { properties: property("site", "few"), ..group(&["w2"]) };
+    let few = WorkerGroup {
+        properties: property("site", "few"),
+        resources: gpus_of(GPUS),
+        ..group(&[EQUIPPED])
+    };
     Settings {
         revision: 0,
         workers: [("all", group(&["w1", "w2", "w3"])), ("few", few)]

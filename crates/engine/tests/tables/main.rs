@@ -13,6 +13,7 @@ mod draining;
 mod giving_up;
 mod importance;
 mod launching;
+mod placing;
 mod priorities;
 mod properties;
 mod queueing;

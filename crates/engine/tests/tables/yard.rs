@@ -7,16 +7,16 @@ use std::sync::Arc;
 use attempt::master::State;
 use attempt::{CommandId, Outcome, Place, Properties, Stamp, StopOrder, ToMaster, View};
 use config::{
-    Context, Decode as _, Entry, Fields, Name, Node, NodeKind, Severity, SourceFile, Style,
+    Context, Decode as _, Entry, Fields, Name, Node, NodeKind, Severity, SourceFile, Style, Value,
 };
 use engine::row::{Build, Command, Request, RequestState, StepState, SubmissionKey, User};
 use engine::scheduler::Scheduler;
 use engine::settings::{App, Builder, Settings, WorkerGroup};
 use engine::variable::Offered;
 use engine::{
-    Abandoned, Accepted, Action, Answer, BuildId, BuildResult, Directive, Engine, Event, Fate,
-    GivenUp, Identity, LaunchOffer, LaunchWait, NewChange, Now, Offer, Readiness, RequestId, Rows,
-    Standing, StartOrder, StopScope, Stopped, Submission, Ticket, Unfinished, Write,
+    Abandoned, Accepted, Action, Answer, BuildId, BuildResult, Directive, Engine, Event, Facts,
+    Fate, GivenUp, Identity, LaunchOffer, LaunchWait, NewChange, Now, Offer, Readiness, RequestId,
+    Rows, Standing, StartOrder, StopScope, Stopped, Submission, Ticket, Unfinished, Write,
 };
 
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -46,6 +46,7 @@ pub(crate) struct Machine {
     pub(crate) starts: Vec<StartOrder>,
     pub(crate) stops: Vec<(CommandId, StopOrder)>,
     pub(crate) forgotten: Vec<CommandId>,
+    pub(crate) facts: Facts,
 }
 
 /// How a request ended.
@@ -408,6 +409,7 @@ impl Yard {
             stops: Vec::new(),
             forgotten: Vec::new(),
             left: Vec::new(),
+            facts: Facts::default(),
         })
     }
 
@@ -421,8 +423,8 @@ impl Yard {
         let commands: Vec<ToMaster> = views
             .map(|(command, view)| ToMaster { command: *command, view: view.clone() })
             .collect();
+        let (readiness, facts) = (machine.readiness, machine.facts.clone());
         let worker = named(worker);
-        let readiness = self.machine(worker.as_str()).readiness;
         self.happens(Event::WorkerAttached {
             worker,
             stamp,
@@ -430,8 +432,19 @@ impl Yard {
             max_builds,
             commands,
             readiness,
+            facts,
         });
         stamp
+    }
+
+    /// The probes of an attached worker find something.
+    pub(crate) fn probes(&mut self, worker: &str, found: &[(&str, Value)]) {
+        let found = found.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let machine = self.machine(worker);
+        machine.facts.probes = found.collect();
+        let (stamp, probes) =
+            (machine.stamp.expect("it is attached"), machine.facts.probes.clone());
+        self.happens(Event::WorkerProbed { worker: named(worker), stamp, probes });
     }
 
     pub(crate) fn detach(&mut self, worker: &str) {

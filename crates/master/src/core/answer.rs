@@ -128,7 +128,10 @@ fn kind(blocker: &engine::Blocker) -> &'static str {
         engine::Blocker::BuilderUnknown { .. } => "builder",
         engine::Blocker::NoWorkerAttached { .. }
         | engine::Blocker::WorkerDraining { .. }
-        | engine::Blocker::WorkerFull { .. } => "worker",
+        | engine::Blocker::WorkerFull { .. }
+        | engine::Blocker::Unfit { .. }
+        | engine::Blocker::Lacks { .. }
+        | engine::Blocker::KeptFor { .. } => "worker",
         engine::Blocker::Behind { .. } => "queue",
     }
 }

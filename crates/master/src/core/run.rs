@@ -344,6 +344,7 @@ fn ticket_of(event: &Event) -> Option<Ticket> {
         Event::Due
         | Event::WorkerAttached { .. }
         | Event::WorkerReadiness { .. }
+        | Event::WorkerProbed { .. }
         | Event::WorkerLost { .. }
         | Event::Reported { .. }
         | Event::LogSealed { .. }

@@ -134,6 +134,11 @@ pub(super) fn describe(blocker: &Blocker) -> String {
             let by = by.join(", ");
             format!("worker {worker} is full ({places} of {places}: {by})")
         }
+        Blocker::Unfit { worker, unmet } => format!("worker {worker}: {unmet}"),
+        Blocker::Lacks { worker, lack } => format!("worker {worker}: {lack}"),
+        Blocker::KeptFor { worker, request } => {
+            format!("worker {worker} is kept for {request}, which needs more of it")
+        }
         Blocker::Behind { ahead } => format!("{ahead} ahead of it"),
     }
 }

@@ -85,8 +85,8 @@ fn words_of_later_versions_are_told_as_such_and_nothing_else_is() {
                     pool session peer reporter dashboard registry_poll webhook file_watch timer \
                     tls certificate key was when submodules ssh_key token was nightly periodic \
                     dependent force graph triggerable try when parameters was placement \
-                    resources was when latent aliases wait busy notify was forward \
-                    was locks parameters pools resources approve upload download \
+                    was when latent aliases wait busy notify was forward \
+                    was locks parameters pools approve upload download \
                     trigger param change.image secret attach container egress junit metrics needs \
                     pam retry run_as as for_each max_parallel wait";
     assert_eq!(told.join(" "), expected);

@@ -13,7 +13,7 @@ use failpoint::Act;
 use futures_util::StreamExt as _;
 use proto::codec::{self, FrameCodec};
 use proto::message::command::{
-    Attach, Attached, Availability, LeftProperties, LogPosition, Report,
+    Attach, Attached, Availability, LeftProperties, LogPosition, Probed, Report,
 };
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
 use proto::message::stream::{StreamCredit, StreamData, StreamOpen};
@@ -109,7 +109,7 @@ async fn handshake(
             let session = parts.sessions.fetch_add(1, Ordering::Relaxed);
             let welcome = Welcome {
                 version,
-                features: feature::LEFT_PROPERTIES,
+                features: feature::LEFT_PROPERTIES | feature::PROBED,
                 master: parts.master.clone(),
                 epoch: parts.epoch,
                 session,
@@ -248,6 +248,7 @@ impl Session {
             max_builds: attach.max_builds,
             commands,
             readiness: wire::readiness_from_wire(attach.readiness),
+            facts: wire::facts_from_wire(&attach.facts),
         };
         failpoint::before(Act::AttachTaken);
         self.parts.core.attach(event, session).await?;
@@ -328,6 +329,12 @@ impl Session {
                 info!(worker.name = %self.worker, ?readiness, "worker {} changed", self.worker);
                 let (worker, stamp) = (self.worker.clone(), self.stamp);
                 self.parts.core.tell(Event::WorkerReadiness { worker, stamp, readiness }).await?;
+            }
+            Probed::KIND => {
+                let probes = wire::findings_from_wire(frame.open()?)?;
+                info!(worker.name = %self.worker, ?probes, "probes of {}", self.worker);
+                let (worker, stamp) = (self.worker.clone(), self.stamp);
+                self.parts.core.tell(Event::WorkerProbed { worker, stamp, probes }).await?;
             }
             StreamOpen::KIND => self.open_stream(frame.open()?).await?,
             StreamData::KIND => self.stream_data(&frame.open()?).await?,

@@ -19,6 +19,7 @@ messages! {
     LeftProperties = LEFT_PROPERTIES;
     Availability = AVAILABILITY;
     BuildsLeft = BUILDS_LEFT;
+    Probed = PROBED;
 }
 
 /// A command's id: the database's incarnation and its counter.
@@ -71,6 +72,21 @@ fn ready() -> Readiness {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Availability {
     pub readiness: Readiness,
+}
+
+/// What the probes of a worker have found, all of them each time. Those that found nothing are
+/// missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    pub findings: Vec<Finding>,
+}
+
+/// What one probe has found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub name: String,
+    /// The first line it said.
+    pub value: String,
 }
 
 /// Tells a draining worker how many builds it still has.

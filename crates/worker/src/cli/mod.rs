@@ -3,6 +3,7 @@
 mod check;
 mod drain;
 mod machine;
+mod probe;
 mod run;
 mod status;
 mod stop;
@@ -71,6 +72,8 @@ enum Command {
     },
     /// Take builds again after `drain`.
     Resume,
+    /// Run all probes now instead of when their time comes.
+    Probe,
     /// What a git step runs.
     #[command(hide = true)]
     GitStep(git_step::Options),
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Some(Command::Stop { kill }) => stop::main(config, *kill),
         Some(Command::Drain { deadline, kill }) => drain::main(config, *deadline, *kill),
         Some(Command::Resume) => drain::resume(config),
+        Some(Command::Probe) => probe::main(config),
         Some(Command::GitStep(options)) => git_step::main(options),
     }
 }

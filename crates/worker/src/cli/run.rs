@@ -20,6 +20,7 @@ use crate::control::{About, Server};
 use crate::daemon::{self, Daemon, Parts, Recovered, Spawners};
 use crate::exec::{Own, Workshop};
 use crate::link::{self, LinkState, Links};
+use crate::probes::Prober;
 use crate::settings::Settings;
 use crate::tasks::Tasks;
 use crate::workdirs::{self, Workdirs};
@@ -130,6 +131,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
     let words = machine::words(workshop.home.as_ref());
     let cgroup = machine::word(workshop.home.as_ref());
     let workdirs = workshop.workdirs.clone();
+    let (prober, probes) = Prober::new(settings.probes, &workshop.own, &workshop.variables);
     let parts = Parts {
         spool: spool.clone(),
         spawners,
@@ -138,12 +140,14 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
         events: events.clone(),
     };
     let daemon = Daemon::new(parts, recovered);
+    tasks.spawn("probes", prober.run(end.clone()));
     let about = About {
         name: settings.name.to_string(),
         max_builds: settings.max_builds,
         control_groups: words,
         link,
         leave: daemon.leave(),
+        probes: probes.clone(),
     };
     let server = Server::bind(&settings.data, about, events.clone(), end.clone())
         .with_context(|| format!("make the control socket in {}", settings.data.display()))?;
@@ -156,6 +160,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<Stopped> {
         daemon: events,
         tails: daemon.tails(),
         state,
+        findings: probes.findings,
     };
     info!(worker.name = %settings.name, data = %settings.data.display(), "worker started");
     let mut ended = tasks.spawn_watched("daemon", daemon.run(queue));

@@ -38,13 +38,19 @@ fn lines(status: &Status) -> String {
         running,
         waiting,
         leave,
+        findings,
     } = status;
+    let found = findings.iter().map(|(name, value)| format!("{name} {value}"));
+    let found = match found.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => String::new(),
+        some => format!("probes    {some}\n"),
+    };
     format!(
         "worker    {name} {version}, pid {pid}\n\
          master    {master}\n\
          commands  {running} running, {waiting} ended and not yet taken over by the master\n\
          builds    at most {max_builds} at once; {leave}\n\
          groups    {control_groups}\n\
-         data      {data}\n"
+         data      {data}\n{found}"
     )
 }

@@ -7,6 +7,7 @@
 mod client;
 mod server;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub(crate) enum Wish {
     Drain(DrainOrder),
     /// Take builds again.
     Resume,
+    /// Run all probes now.
+    Probe,
 }
 
 impl Wish {
@@ -43,6 +46,7 @@ impl Wish {
             Self::Stop => "stop".to_owned(),
             Self::Kill => "kill".to_owned(),
             Self::Resume => "resume".to_owned(),
+            Self::Probe => "probe".to_owned(),
             Self::Drain(DrainOrder { deadline_ms, at_deadline }) => {
                 let deadline = deadline_ms.map_or("never".to_owned(), |ms| ms.to_string());
                 let then = match at_deadline {
@@ -61,6 +65,7 @@ impl Wish {
             ["stop"] => Self::Stop,
             ["kill"] => Self::Kill,
             ["resume"] => Self::Resume,
+            ["probe"] => Self::Probe,
             ["drain", deadline, then] => {
                 let deadline_ms = match *deadline {
                     "never" => None,
@@ -94,6 +99,9 @@ pub(crate) struct Status {
     pub waiting: usize,
     /// Whether it takes builds.
     pub leave: Leave,
+    /// What its probes have found.
+    #[serde(default)]
+    pub findings: BTreeMap<String, String>,
 }
 
 /// An address of the socket that is short enough whatever the path, and what keeps it valid.
@@ -116,6 +124,7 @@ mod tests {
             Wish::Stop,
             Wish::Kill,
             Wish::Resume,
+            Wish::Probe,
             drain(None, AtDeadline::Leave),
             drain(Some(u64::MAX), AtDeadline::End),
         ] {

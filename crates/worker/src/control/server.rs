@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use super::{SOCKET, Status, Wish, address};
 use crate::daemon::{Event, Leave};
 use crate::link::LinkState;
+use crate::probes::ProbeDesk;
 use crate::tasks::Tasks;
 
 /// Connections at once.
@@ -42,6 +43,7 @@ pub(crate) struct About {
     pub control_groups: String,
     pub link: watch::Receiver<LinkState>,
     pub leave: watch::Receiver<Leave>,
+    pub probes: ProbeDesk,
 }
 
 /// What answers need.
@@ -129,6 +131,7 @@ impl Desk {
         match wish {
             Wish::Drain(order) => drop(self.daemon.send(Event::Drain(order)).await),
             Wish::Resume => drop(self.daemon.send(Event::Resume).await),
+            Wish::Probe => self.about.probes.ask_again(),
             Wish::Status | Wish::Stop | Wish::Kill => {}
         }
         let status = match self.status().await {
@@ -138,7 +141,7 @@ impl Desk {
         };
         write_line(&mut socket, &status).await?;
         match wish {
-            Wish::Status | Wish::Resume => return Ok(()),
+            Wish::Status | Wish::Resume | Wish::Probe => return Ok(()),
             Wish::Drain(_) => return self.follow(&mut socket, status).await,
             Wish::Stop => {
                 info!("asked to stop; commands go on");
@@ -186,6 +189,14 @@ impl Desk {
             running: census.running,
             waiting: census.waiting,
             leave: *self.about.leave.borrow(),
+            findings: self
+                .about
+                .probes
+                .findings
+                .borrow()
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.clone()))
+                .collect(),
         })
     }
 }

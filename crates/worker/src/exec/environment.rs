@@ -11,6 +11,7 @@ use proto::message::command::Start;
 
 use super::{OrderError, Workshop};
 use crate::daemon::spool_id;
+use crate::settings::Variables;
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Who the commands run as; everything else of the daemon's environment stays with it.
@@ -35,17 +36,23 @@ impl Own {
 /// Names and values, each name once.
 pub(super) struct Environment(BTreeMap<Vec<u8>, Vec<u8>>);
 
-/// Puts together the environment of a command.
-pub(super) fn of(start: &Start, workshop: &Workshop) -> Result<Environment, OrderError> {
+/// Returns what every program here gets, whoever asks for it.
+pub(crate) fn plain_environment(own: &Own, variables: &Variables) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut env = Environment(BTreeMap::new());
     env.set("PATH", PATH);
     env.set("LANG", "C.UTF-8");
-    for (name, value) in &workshop.own.0 {
+    for (name, value) in &own.0 {
         env.set(name, value.as_encoded_bytes());
     }
-    for (name, value) in &workshop.variables.0 {
+    for (name, value) in &variables.0 {
         env.set(name, value);
     }
+    env.0
+}
+
+/// Puts together the environment of a command.
+pub(super) fn of(start: &Start, workshop: &Workshop) -> Result<Environment, OrderError> {
+    let mut env = Environment(plain_environment(&workshop.own, &workshop.variables));
     for variable in &start.env {
         let name = variable.name.as_ref();
         if name.is_empty() || name.contains(&b'=') {

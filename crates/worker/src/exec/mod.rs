@@ -25,7 +25,7 @@ use shim::{Home, LeftFile, OutputCap, Spec, Stdin};
 use crate::settings::{LimitPolicy, OutputPolicy, Repositories, Variables};
 use crate::workdirs::Workdirs;
 
-pub(crate) use environment::Own;
+pub(crate) use environment::{Own, plain_environment};
 
 /// Between the signal of a timeout and the kill of the tree.
 const KILL_GRACE_MS: u64 = 10_000;

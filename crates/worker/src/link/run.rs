@@ -16,6 +16,7 @@ use super::backoff::Backoff;
 use super::handshake::{self, HandshakeError};
 use super::session;
 use crate::daemon::{Event, Tails};
+use crate::probes::Findings;
 use crate::settings::{Address, Token};
 
 /// What every connection needs.
@@ -30,6 +31,18 @@ pub(crate) struct Links {
     pub daemon: mpsc::Sender<Event>,
     pub tails: watch::Receiver<Tails>,
     pub state: watch::Sender<LinkState>,
+    pub findings: watch::Receiver<Findings>,
+}
+
+impl Links {
+    /// Returns the findings of the probes; what is known already is news to a new connection.
+    pub(super) fn news(&self) -> watch::Receiver<Findings> {
+        let mut findings = self.findings.clone();
+        if !findings.borrow().is_empty() {
+            findings.mark_changed();
+        }
+        findings
+    }
 }
 
 /// Where the connection is, for people.

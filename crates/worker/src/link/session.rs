@@ -9,7 +9,7 @@ use failpoint::Act;
 use futures_util::StreamExt as _;
 use proto::codec::CodecError;
 use proto::message::command::{
-    Attach, Attached, Availability, BuildsLeft, FinalAck, LogPosition, Start, Stop,
+    Attach, Attached, Availability, BuildsLeft, FinalAck, Finding, LogPosition, Probed, Start, Stop,
 };
 use proto::message::hello::{Ping, Pong, Refusal};
 use proto::message::stream::{StreamCredit, StreamData, StreamOpen};
@@ -28,6 +28,7 @@ use super::streams::{Streams, Turn};
 use super::writer::{self, Outbox};
 use super::{Link, ToLink, facts, wire};
 use crate::daemon::{Event, Hail, Tails, spool_id};
+use crate::probes::Findings;
 use crate::tasks::blocking;
 
 /// Before a log that could not be read is tried again.
@@ -48,6 +49,9 @@ pub(super) async fn run(
     let stamp = Stamp { epoch: welcome.epoch, session: welcome.session };
     let hail = introduce(links, stamp, link).await?;
     let mut session = Session::new(links, stamp, outbox, words, &hail.reports);
+    if welcome.features & feature::PROBED != 0 {
+        session.findings = Some(links.news());
+    }
     failpoint::around(Act::Attach, || session.introduce(&hail, welcome.features))?;
     let outcome = tokio::select! {
         // Dropping either half loses nothing: the next connection begins with everything.
@@ -81,6 +85,7 @@ enum Woken {
     Word(Option<ToLink>),
     Frame(Option<Result<Frame, CodecError>>),
     Grown,
+    Found,
     Retry,
     Room(OwnedPermit<Vec<u8>>),
 }
@@ -97,6 +102,8 @@ struct Session<'a> {
     /// Reported at the beginning; the master has yet to say from where it wants their logs.
     unplaced: BTreeSet<CommandId>,
     is_attached: bool,
+    /// What probes find, if the master wants to know.
+    findings: Option<watch::Receiver<Findings>>,
     pings: Interval,
     nonce: u64,
     /// When to read again what could not be read.
@@ -125,6 +132,7 @@ impl<'a> Session<'a> {
             ahead: Ahead::default(),
             unplaced: reports.iter().map(|report| report.command).collect(),
             is_attached: false,
+            findings: None,
             pings,
             nonce: 0,
             retry_at: None,
@@ -180,6 +188,7 @@ impl<'a> Session<'a> {
                     }
                 }
                 Woken::Grown => self.grown(),
+                Woken::Found => self.tell_findings()?,
                 Woken::Retry => {
                     self.retry_at = None;
                     self.streams.wake();
@@ -206,6 +215,7 @@ impl<'a> Session<'a> {
             word = self.words.recv() => Woken::Word(word),
             frame = frames.next() => Woken::Frame(frame),
             Ok(()) = self.tails.changed() => Woken::Grown,
+            Ok(()) = found(self.findings.as_mut()), if self.is_attached => Woken::Found,
             () = moment(self.retry_at) => Woken::Retry,
             Ok(room) = data.reserve_owned(), if has_turn => Woken::Room(room),
         }
@@ -215,6 +225,16 @@ impl<'a> Session<'a> {
     fn control<M: Message>(&self, message: &M) -> anyhow::Result<()> {
         let frame = encode(message)?;
         self.outbox.control.try_send(frame).map_err(|_full| anyhow!("the master does not read"))
+    }
+
+    fn tell_findings(&mut self) -> anyhow::Result<()> {
+        let Some(findings) = &mut self.findings else { return Ok(()) };
+        let line = |(name, value): (&config::Name, &String)| Finding {
+            name: name.to_string(),
+            value: value.clone(),
+        };
+        let findings = findings.borrow_and_update().iter().map(line).collect();
+        self.control(&Probed { findings })
     }
 
     fn word(&mut self, word: ToLink) -> anyhow::Result<()> {
@@ -385,6 +405,16 @@ impl<'a> Session<'a> {
 async fn moment(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for another finding; for ever where nobody looks for any.
+async fn found(
+    findings: Option<&mut watch::Receiver<Findings>>,
+) -> Result<(), watch::error::RecvError> {
+    match findings {
+        Some(findings) => findings.changed().await,
         None => std::future::pending().await,
     }
 }

@@ -8,6 +8,7 @@ mod environment;
 pub(crate) mod fuzz;
 mod limits;
 mod output;
+mod probes;
 mod token;
 
 use std::fs;
@@ -23,6 +24,7 @@ pub(crate) use disk::DiskPolicy;
 pub(crate) use environment::Variables;
 pub(crate) use limits::LimitPolicy;
 pub(crate) use output::OutputPolicy;
+pub(crate) use probes::Probes;
 pub(crate) use token::Token;
 
 const DATA: &str = "/var/lib/yardmaster/worker";
@@ -57,6 +59,8 @@ pub(crate) struct Settings {
     pub limits: LimitPolicy,
     /// How much room is left on the disk.
     pub disk: DiskPolicy,
+    /// What is found out about this machine.
+    pub probes: Probes,
 }
 
 /// The worker's own policy about repositories; it wins over the master's.
@@ -117,6 +121,7 @@ impl Decode for Settings {
         let output = fields.or("output", OutputPolicy::default(), cx);
         let limits = LimitPolicy::decode(&mut fields, cx);
         let disk = fields.or("disk", DiskPolicy::default(), cx);
+        let probes = Probes::decode(&mut fields, cx);
         fields.finish(cx);
         Some(Self {
             masters: masters?.value.into_iter().map(|master| master.value).collect(),
@@ -130,6 +135,7 @@ impl Decode for Settings {
             output: output?,
             limits: limits?,
             disk: disk?,
+            probes: probes?,
         })
     }
 }

@@ -33,6 +33,7 @@ const INTAKE: &str = "engine/src/intake.rs";
 const ENDING: &str = "engine/src/ending.rs";
 const EXIT_CODES: &str = "engine/src/step/exit_codes.rs";
 const PROPERTY: &str = "engine/src/property/mod.rs";
+const PLACEMENT: &str = "engine/src/placement.rs";
 const RECONFIGURE: &str = "engine/src/reconfigure.rs";
 const RESTORE: &str = "engine/src/restore.rs";
 const RESULT: &str = "engine/src/result.rs";
@@ -363,5 +364,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "for worker in «idle.cloned().collect::<Vec<_>>()» {",
         "Vec::<Name>::from([])",
         "a worker that is removed stays",
+    ),
+    bug(
+        PLACEMENT,
+        "0 => «self.resources_taken(worker)»,",
+        "Resources::default()",
+        "what builds take of their worker is not counted",
     ),
 ];

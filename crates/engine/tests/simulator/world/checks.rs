@@ -7,6 +7,7 @@ use engine::{Durable, Engine, Identity, StartOrder, Write};
 
 use super::{INCARNATION, World};
 use crate::host::Host;
+use crate::yard::{EQUIPPED, GPUS};
 
 impl World {
     /// What was touched equals its row: the live state holds nothing that is not written.
@@ -53,11 +54,23 @@ impl World {
             if builds >= capacity as usize {
                 continue;
             }
+            // What is left may be kept for one that needs all there is.
+            let is_kept = durable.requests().any(|request| {
+                matches!(request.state, RequestState::Waiting)
+                    && request.builder.as_str() == "large"
+            });
+            let is_taken = |builder: &str| {
+                let has = self.engine.resources(worker).amount("gpus");
+                let taken = self.engine.resources_taken(worker).amount("gpus");
+                let has_none = is_kept || taken >= has || self.engine.kept_places(worker) > 0;
+                builder == "large" || (builder == "small" && has_none)
+            };
             let idle = durable.requests().find(|request| {
                 let settings = self.engine.settings();
                 let builder = settings.builders.get(&request.builder);
                 matches!(request.state, RequestState::Waiting)
                     && builder.is_some_and(|builder| settings.may_run(worker, builder))
+                    && !is_taken(request.builder.as_str())
             });
             assert_eq!(idle, None, "{worker} is idle");
         }
@@ -84,6 +97,11 @@ impl World {
             let builds = builds.filter(|build| build.worker == machine.name).count();
             let builds = builds + self.engine.kept_places(&machine.name) as usize;
             assert!(builds <= machine.max_builds as usize, "{} is overfull", machine.name);
+            let living = self.engine.durable().builds();
+            let living = living.filter(|build| build.worker == machine.name);
+            let taken: u64 = living.map(|build| build.plan.resources.amount("gpus")).sum();
+            let has = if machine.name.as_str() == EQUIPPED { GPUS } else { 0 };
+            assert!(taken <= has, "builds on {} take {taken} of {has}", machine.name);
             for (command, log_bytes) in std::mem::take(&mut machine.host.deleted) {
                 let held = machine.logs.get(&command).copied().unwrap_or(0);
                 // Of a lost command there may be less; one that was given up is told whole.

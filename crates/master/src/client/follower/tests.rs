@@ -105,6 +105,7 @@ impl Yard {
             max_builds: 1,
             commands,
             readiness: engine::Readiness::Ready,
+            facts: engine::Facts::default(),
         };
         self.core.attach(event, session).await.unwrap();
     }

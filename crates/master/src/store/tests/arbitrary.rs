@@ -9,6 +9,7 @@ use attempt::{CommandId, LostReason, Outcome, Place, StopOrder};
 use config::template::{Argument, FieldPath, Root, Template};
 use config::{Condition, Context, Decode as _, Name, Node, NodeKind, Span, Value};
 use engine::property::{Properties, Property, Source};
+use engine::resources::Resources;
 use engine::result::{Exit, Flags};
 use engine::row::{
     Build, Change, Command, Counter, Launch, OnDisconnect, Pending, Request, RequestState,
@@ -249,13 +250,16 @@ fn repository() -> impl Strategy<Value = Repository> {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let repositories = btree_map(name(), repository(), 0..3);
-    (any::<u32>(), name(), vec(step(), 0..4), repositories, properties()).prop_map(
-        |(version, builder, steps, repositories, properties)| Plan {
+    let amounts = vec((text(), any::<u64>()), 0..3).prop_map(Resources::new);
+    let takes = (properties(), amounts);
+    (any::<u32>(), name(), vec(step(), 0..4), repositories, takes).prop_map(
+        |(version, builder, steps, repositories, (properties, resources))| Plan {
             version,
             builder,
             steps,
             repositories,
             properties,
+            resources,
         },
     )
 }
