@@ -38,9 +38,11 @@ impl Engine {
         configured.fold(attached.max_builds, u32::min)
     }
 
-    /// Returns how many places of an attached worker are free. A draining one has none.
+    /// Returns how many places of an attached worker are free. A draining one has none, and none
+    /// that has to end first what nobody knows.
     pub(crate) fn free_places(&self, worker: &Name) -> u32 {
-        if self.readiness(worker) == Some(Readiness::Draining) {
+        let is_draining = self.readiness(worker) == Some(Readiness::Draining);
+        if is_draining || self.has_unknown_commands(worker) {
             return 0;
         }
         let taken = self.durable.slots(worker).map_or(0, BTreeMap::len);

@@ -1,6 +1,6 @@
 //! The engine: one event in, one decision out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use attempt::Stamp;
@@ -45,9 +45,16 @@ impl Engine {
                 readiness,
                 facts,
             } => {
-                let (told_left, unfit) = (None, BTreeMap::new());
-                let attached =
-                    Attached { stamp, place, max_builds, readiness, facts, unfit, told_left };
+                let attached = Attached {
+                    stamp,
+                    place,
+                    max_builds,
+                    readiness,
+                    facts,
+                    unfit: BTreeMap::new(),
+                    unknown: BTreeSet::new(),
+                    told_left: None,
+                };
                 self.worker_attached(now, &worker, attached, &commands);
             }
             Event::WorkerReadiness { worker, stamp, readiness } => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use attempt::{Place, Stamp};
+use attempt::{CommandId, Place, Stamp};
 use config::{Name, Unmet};
 
 use crate::audience::Audience;
@@ -37,6 +37,9 @@ pub(crate) struct Attached {
     pub(crate) facts: Facts,
     /// Builders whose requirements it does not meet, of those that it may run.
     pub(crate) unfit: BTreeMap<Name, Unmet>,
+    /// Commands that run there and that nobody here knows. They are told to end, and as long as one
+    /// does not, nobody knows which place it has.
+    pub(crate) unknown: BTreeSet<CommandId>,
     /// Builds left, as a draining worker was told last.
     pub(crate) told_left: Option<u32>,
 }

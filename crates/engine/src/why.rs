@@ -53,6 +53,8 @@ pub enum Blocker {
         /// Places kept by commands that were given up and that the worker is now ending.
         kept: u32,
     },
+    /// A worker has to end first what nobody here knows.
+    WorkerEnding { worker: Name },
     /// A worker is not what the builder requires.
     Unfit { worker: Name, unmet: Unmet },
     /// A worker has too little left of something.
@@ -124,6 +126,9 @@ impl Engine {
     fn blocker(&self, name: &Name, builder: &Builder, worker: &Name) -> Option<Blocker> {
         if let Some(unmet) = self.unfit(worker, name) {
             return Some(Blocker::Unfit { worker: worker.clone(), unmet: unmet.clone() });
+        }
+        if self.has_unknown_commands(worker) {
+            return Some(Blocker::WorkerEnding { worker: worker.clone() });
         }
         if self.free_places(worker) == 0 {
             return Some(self.worker_blocker(worker));

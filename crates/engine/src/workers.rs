@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use attempt::master::{self, Input};
-use attempt::{CommandId, Stamp, ToMaster, ToWorker};
+use attempt::{CommandId, Stamp, ToMaster, ToWorker, View};
 use config::{Name, Value};
 
 use crate::decision::{Action, Directive, Fate};
@@ -34,6 +34,7 @@ impl Engine {
         for report in reported {
             self.disown_if_unknown(worker, stamp, report);
         }
+        self.note_unknown(worker, reported);
         self.resume_builds(now, worker);
     }
 
@@ -127,6 +128,23 @@ impl Engine {
         self.drive(now, command, Input::LogSealed);
     }
 
+    /// Notes what a worker came with that runs and that nobody here knows.
+    fn note_unknown(&mut self, worker: &Name, reported: &[ToMaster]) {
+        let unknown = reported.iter().filter(|report| {
+            report.view == View::Running && self.durable.commands.get(&report.command).is_none()
+        });
+        let unknown = unknown.map(|report| report.command).collect();
+        if let Some(attached) = self.volatile.workers.get_mut(worker) {
+            attached.unknown = unknown;
+        }
+    }
+
+    /// Says whether something runs on a worker that nobody here knows, and that is told to end.
+    pub fn has_unknown_commands(&self, worker: &Name) -> bool {
+        let attached = self.volatile.workers.get(worker);
+        attached.is_some_and(|attached| !attached.unknown.is_empty())
+    }
+
     fn is_current(&self, worker: &Name, stamp: Stamp) -> bool {
         self.volatile.workers.get(worker).is_some_and(|attached| attached.stamp == stamp)
     }
@@ -150,6 +168,9 @@ impl Engine {
             }
             ToWorker::Start { .. } => return,
         };
+        if let (Fate::Discarded, Some(attached)) = (fate, self.volatile.workers.get_mut(worker)) {
+            attached.unknown.remove(&report.command);
+        }
         // One of this incarnation was sealed, and the report of it came late.
         if report.command.incarnation != self.identity.incarnation {
             let (worker, command) = (worker.clone(), report.command);

@@ -4,7 +4,7 @@
 use attempt::{LostReason, Outcome, StopOrder, View};
 use engine::BuildResult::{Cancelled, Exception, Success};
 use engine::row::StepState;
-use engine::{Abandoned, Answer, Event, NewChange};
+use engine::{Abandoned, Answer, Blocker, Event, NewChange, Standing};
 
 use crate::yard::{End, SOURCE, Yard, named, refused};
 
@@ -188,4 +188,21 @@ fn a_worker_nobody_knows_is_a_mistake() {
     yard.happens(Event::GiveUpWanted { ticket, abandoned, reason: String::new() });
     let answer: Answer = yard.answer(ticket);
     assert_eq!(refused(answer), "unknown_worker");
+}
+
+#[test]
+fn a_worker_that_comes_back_after_it_was_removed_gets_nothing_before_it_has_ended_what_it_had() {
+    let mut yard = away();
+    let given_up = yard.give_up(Abandoned::Request(yard.id("ci#1")));
+    assert_eq!(given_up, ["ci#1 on w1"]);
+    // A start without the worker writes its command off; then the worker is configured again.
+    yard.restart_as(&configuration("\"w2\""));
+    yard.restart_as(&configuration("\"w1\""));
+    yard.change(NewChange::default());
+    yard.attach("w1", 1);
+    let ending = vec![Blocker::WorkerEnding { worker: named("w1") }];
+    assert_eq!(yard.standing("ci#2"), Some(Standing::Waiting { place: 1, blockers: ending }));
+    assert_eq!(yard.machine("w1").stops.len(), 1, "it is killed");
+    yard.one_ends("w1", 0, 0);
+    assert!(!yard.is_waiting("ci#2"));
 }

@@ -46,6 +46,7 @@ fn blockers(yard: &Yard, name: &str) -> Vec<String> {
         | Blocker::NoWorkerAttached { .. }
         | Blocker::WorkerDraining { .. }
         | Blocker::WorkerFull { .. }
+        | Blocker::WorkerEnding { .. }
         | Blocker::Behind { .. } => format!("{blocker:?}"),
     };
     blockers.iter().map(told).collect()

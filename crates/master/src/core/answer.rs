@@ -129,6 +129,7 @@ fn kind(blocker: &engine::Blocker) -> &'static str {
         engine::Blocker::NoWorkerAttached { .. }
         | engine::Blocker::WorkerDraining { .. }
         | engine::Blocker::WorkerFull { .. }
+        | engine::Blocker::WorkerEnding { .. }
         | engine::Blocker::Unfit { .. }
         | engine::Blocker::Lacks { .. }
         | engine::Blocker::KeptFor { .. } => "worker",

@@ -134,6 +134,9 @@ pub(super) fn describe(blocker: &Blocker) -> String {
             let by = by.join(", ");
             format!("worker {worker} is full ({places} of {places}: {by})")
         }
+        Blocker::WorkerEnding { worker } => {
+            format!("worker {worker} first ends commands that are not known here any more")
+        }
         Blocker::Unfit { worker, unmet } => format!("worker {worker}: {unmet}"),
         Blocker::Lacks { worker, lack } => format!("worker {worker}: {lack}"),
         Blocker::KeptFor { worker, request } => {

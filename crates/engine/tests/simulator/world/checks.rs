@@ -51,7 +51,7 @@ impl World {
             let Some((_, capacity)) = self.engine.attached(worker) else { continue };
             let builds = durable.builds().filter(|build| build.worker == *worker).count();
             let builds = builds + self.engine.kept_places(worker) as usize;
-            if builds >= capacity as usize {
+            if builds >= capacity as usize || self.engine.has_unknown_commands(worker) {
                 continue;
             }
             // What is left may be kept for one that needs all there is.

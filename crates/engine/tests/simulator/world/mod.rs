@@ -194,11 +194,6 @@ impl World {
         } else {
             self.some_request().map(Abandoned::Request)
         };
-        // What was given up there would be written off by the next start, and the worker come back
-        // with it: that is for people who know that the machine is gone.
-        if !self.machines.keys().all(|worker| self.settings.knows_worker(worker)) {
-            return;
-        }
         if let Some(abandoned) = abandoned {
             let give_up = self.clients.give_up(abandoned);
             self.take(vec![give_up]);

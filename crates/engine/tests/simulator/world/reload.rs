@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use attempt::CommandId;
 use attempt::master::State;
-use config::Name;
 use engine::row::{RequestState, Revision};
 use engine::settings::Settings;
 use engine::{Event, Foresight, RequestName, Touched, Write};
@@ -19,10 +18,7 @@ impl World {
         if self.rng.permille(700) {
             variation::retire(&mut settings, &self.settings);
         }
-        let is_left = |worker: &Name| self.engine.kept_places(worker) > 0;
-        if !self.machines.keys().any(is_left) {
-            self.reconfigure_as(settings);
-        }
+        self.reconfigure_as(settings);
     }
 
     /// Reloads with the configuration of the beginning.
