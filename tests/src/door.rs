@@ -73,9 +73,15 @@ impl Door {
 
     /// Connects as one who may.
     pub fn enter(&self) -> Raw {
+        self.try_to_enter().expect("the other side is still there")
+    }
+
+    /// Connects as one who may; `None` where it had to go for others before it could say so.
+    pub fn try_to_enter(&self) -> Option<Raw> {
         let mut raw = self.connect();
         raw.send(&Hello::new(self.role, self.token.clone()));
-        raw.expect::<Welcome>();
-        raw
+        let welcome = raw.receive()?;
+        welcome.open::<Welcome>().expect("a welcome comes first");
+        Some(raw)
     }
 }

@@ -9,6 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const CROWD: usize = 1_000;
 /// Handshakes of one who means well, meanwhile.
 const HANDSHAKES: usize = 200;
+const TRIES: usize = 3;
 /// Unfinished handshakes that a listener waits for at once.
 const MOST: u64 = 256;
 /// User memory of each, in KiB.
@@ -59,8 +60,10 @@ fn whoever_says_who_it_is_gets_in_past_a_crowd() {
     assert!((1..200).contains(&lines), "{lines} lines about strangers:\n{}", master.log());
 }
 
+/// One that this machine held up between its connect and its hello comes again, as clients do.
 fn handshake(door: &Door) -> Duration {
     let begun = Instant::now();
-    drop(door.enter());
+    let entered = (0..TRIES).find_map(|_| door.try_to_enter());
+    assert!(entered.is_some(), "a place at the {door:?}");
     begun.elapsed()
 }

@@ -22,7 +22,7 @@ use super::session::{self, Caller, Way};
 use super::socket_file::SocketFile;
 use super::users::Users;
 use crate::core::Core;
-use crate::gate::{Gate, Share, Source};
+use crate::gate::{Gate, HasDescriptor, Share, Source};
 use crate::log::Shelf;
 use crate::reload::Reloads;
 use crate::status::SourceBoard;
@@ -212,7 +212,7 @@ impl Listener {
 
     fn serve<S>(&self, tasks: &Tasks, socket: S, source: Source, way: Way, caller: Caller)
     where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + HasDescriptor + Send + Unpin + 'static,
     {
         let Some(admission) = self.gate.admit(source) else { return };
         let (parts, cancel) = (self.parts.clone(), tasks.cancel().clone());

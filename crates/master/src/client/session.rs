@@ -32,7 +32,7 @@ use super::identity::{Principal, Who};
 use super::listener::{Door, ListenerParts};
 use super::submit::{Reply, Verdict};
 use super::{configuration, log_range, question, request, submit};
-use crate::gate::Admission;
+use crate::gate::{Admission, HasDescriptor, Prompt};
 use crate::store::StoreError;
 
 /// What the listener could find out about a client.
@@ -70,7 +70,7 @@ const MOST_SUBMISSIONS: usize = 256;
 type Frames<S> = FramedRead<ReadHalf<S>, FrameCodec>;
 
 /// Runs the connection to its end.
-pub(super) async fn run<S: AsyncRead + AsyncWrite>(
+pub(super) async fn run<S: AsyncRead + AsyncWrite + HasDescriptor + Unpin>(
     socket: S,
     way: Way,
     caller: Caller,
@@ -78,7 +78,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     parts: &ListenerParts,
     admission: Admission,
 ) -> anyhow::Result<()> {
-    let (read, write) = tokio::io::split(socket);
+    let (read, write) = tokio::io::split(Prompt::new(socket));
     let mut frames = codec::of_stranger(read);
     let mut out = Out { write };
     let handshake = handshake(&mut frames, &mut out, caller, &door, parts);

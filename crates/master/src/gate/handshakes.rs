@@ -145,8 +145,10 @@ impl Unfinished {
     /// Waits for a handshake, unless it takes too long or has to go.
     pub(super) async fn within<T>(self, handshake: impl Future<Output = T>) -> Result<T, Gone> {
         let deadline = Duration::from_millis(limits::HANDSHAKE_MS);
-        // A handshake that was cut off is of no use to anybody.
+        // A handshake that was cut off is of no use to anybody. Whoever has to go is heard first:
+        // it may have spoken before anybody had the time to listen.
         tokio::select! {
+            biased;
             outcome = tokio::time::timeout(deadline, handshake) => outcome.map_err(|_late| Gone::Late),
             () = self.leave.cancelled() => Err(Gone::CrowdedOut),
         }
@@ -214,6 +216,16 @@ mod tests {
         let (three, _) = all.enter(ALICE, now);
         three.leave.cancel();
         assert_eq!(three.within(std::future::pending::<()>()).await, Err(Gone::CrowdedOut));
+    }
+
+    #[tokio::test]
+    async fn whoever_has_spoken_is_heard_before_it_has_to_go() {
+        let (all, now) = (Handshakes::default(), Instant::now());
+        for _ in 0..100 {
+            let (one, _) = all.enter(ALICE, now);
+            one.leave.cancel();
+            assert_eq!(one.within(async { 7 }).await, Ok(7));
+        }
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //!
 //! A listener owns one gate. Those who have not yet proved who they are have little room and
 //! little time (`handshakes`); those who have share the descriptors of the process, of which some
-//! are kept for the daemon itself (`descriptors`).
+//! are kept for the daemon itself (`descriptors`). Whoever has spoken is heard at once (`prompt`).
 
 mod descriptors;
 mod handshakes;
+mod prompt;
 mod throttle;
 
 use std::future::Future;
@@ -19,6 +20,7 @@ use descriptors::{BREATH, Spare};
 pub use descriptors::{Descriptors, Share, Taken};
 pub use handshakes::Source;
 use handshakes::{Handshakes, Unfinished};
+pub use prompt::{HasDescriptor, Prompt};
 pub use throttle::Throttle;
 
 /// The gate of one listener.

@@ -29,7 +29,7 @@ use tracing::{info, warn};
 use super::given::Given;
 use super::listener::ListenerParts;
 use crate::core::{Question, ToSession, WorkerSession};
-use crate::gate::Admission;
+use crate::gate::{Admission, Prompt};
 use crate::log::LiveLog;
 use crate::tasks::Tasks;
 use crate::wire;
@@ -43,7 +43,8 @@ const MOST_DATA_BYTES: usize = limits::STREAM_DATA_BYTES + proto::record::HEADER
 /// Ids of boots and spools are short.
 const MOST_ID_BYTES: usize = 128;
 
-type Frames = FramedRead<OwnedReadHalf, FrameCodec>;
+type Frames = FramedRead<Prompt<OwnedReadHalf>, FrameCodec>;
+type Writer = Prompt<OwnedWriteHalf>;
 
 /// Runs the connection to its end.
 pub(super) async fn run(
@@ -53,8 +54,8 @@ pub(super) async fn run(
     family: &Tasks,
 ) -> anyhow::Result<()> {
     socket.set_nodelay(true).context("set TCP_NODELAY")?;
-    let (read, mut write) = socket.into_split();
-    let mut frames = codec::of_stranger(read);
+    let (read, write) = socket.into_split();
+    let (mut frames, mut write) = (codec::of_stranger(Prompt::new(read)), Prompt::new(write));
     let handshake = handshake(&mut frames, &mut write, parts);
     let ((worker, stamp), _taken) = admission.shake_hands(handshake).await?;
     codec::authenticate(&mut frames);
@@ -65,7 +66,7 @@ pub(super) async fn run(
 /// Serves a worker that has said who it is.
 async fn serve(
     mut frames: Frames,
-    write: OwnedWriteHalf,
+    write: Writer,
     worker: Name,
     stamp: Stamp,
     parts: &Arc<ListenerParts>,
@@ -100,7 +101,7 @@ async fn serve(
 /// Checks the hello and welcomes the worker, or refuses it in so many words.
 async fn handshake(
     frames: &mut Frames,
-    write: &mut OwnedWriteHalf,
+    write: &mut Writer,
     parts: &ListenerParts,
 ) -> anyhow::Result<(Name, Stamp)> {
     let hello: Hello = next_frame(frames).await?.open()?;
@@ -421,7 +422,7 @@ fn translate(reports: Vec<Report>) -> anyhow::Result<Vec<ToMaster>> {
 
 /// Writes orders and replies; orders first, so that a flood of logs never holds up a stop.
 async fn write_out(
-    mut write: OwnedWriteHalf,
+    mut write: Writer,
     mut orders: mpsc::Receiver<ToSession>,
     mut replies: mpsc::Receiver<Vec<u8>>,
     given: &Given,
