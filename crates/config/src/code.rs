@@ -48,6 +48,9 @@ codes! {
     UnknownName = "E0203", "unknown name",
         "Something refers to a builder, worker, change source or app by a name that nothing \
          defines.";
+    LockTrouble = "E0205", "lock that is never given",
+        "A lock is taken twice by one build, more of it is wanted than there is, or two builds could \
+         wait for each other for ever. Such a build would never go on.";
     BadName = "E0204", "not a name",
         "Names are up to 64 letters, digits, dots, underscores and dashes, and begin with a \
          letter or digit.";

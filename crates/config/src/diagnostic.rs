@@ -69,6 +69,7 @@ impl Diagnostic {
             | Code::Duplicate
             | Code::UnknownName
             | Code::BadName
+            | Code::LockTrouble
             | Code::BadDuration
             | Code::WrongType
             | Code::OutOfRange

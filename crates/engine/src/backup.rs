@@ -10,7 +10,7 @@ use attempt::master::State;
 use crate::durable::Durable;
 use crate::id::{BuildId, RequestId};
 use crate::result::{BuildResult, Exit, exit_code};
-use crate::row::{RequestState, Rows, StepState, Write};
+use crate::row::{RequestState, Rows, StepProgress, StepState, Write};
 
 /// More ids and numbers than are given out between a backup and its restore.
 pub const GAP: i64 = 1_000_000;
@@ -84,14 +84,20 @@ fn end_idle_builds(durable: &mut Durable, wall_us: i64) {
         .map(|build| (build.id, build.request))
         .collect();
     for (id, request) in idle {
-        let Some(build) = durable.edit_build(id) else { continue };
-        for step in build.steps.iter_mut().filter(|step| step.state == StepState::Waiting) {
-            step.state = StepState::Done { result: BuildResult::Skipped, exit: Exit::Ours(0) };
-            SKIPPED.clone_into(&mut step.detail);
-            step.ended_us = Some(wall_us);
+        let steps = durable.build(id).map_or(0, |build| build.steps.len());
+        for step in (0u32..).take(steps) {
+            durable.edit_step(id, step, |step| skip(step, wall_us));
         }
         durable.end_build(id, BuildResult::Exception, wall_us);
         end(durable, request, wall_us);
+    }
+}
+
+fn skip(step: &mut StepProgress, wall_us: i64) {
+    if matches!(step.state, StepState::Waiting | StepState::Blocked { .. }) {
+        step.state = StepState::Done { result: BuildResult::Skipped, exit: Exit::Ours(0) };
+        SKIPPED.clone_into(&mut step.detail);
+        step.ended_us = Some(wall_us);
     }
 }
 

@@ -77,6 +77,10 @@ impl Engine {
     /// Starts a command for a step. Says whether there is one now; otherwise the step is done.
     fn start_step(&mut self, now: Now, id: BuildId, step: u32) -> bool {
         match self.is_wanted(id, step) {
+            Ok(None) if self.has_to_wait(id, step) => {
+                self.wait_for_locks(now, id, step);
+                true
+            }
             Ok(None) => self.assign(now, id, step),
             Ok(Some(why)) => {
                 let done = StepState::Done { result: BuildResult::Skipped, exit: Exit::Ours(0) };
@@ -112,7 +116,7 @@ impl Engine {
     }
 
     /// Commits a new command to the build's worker and sends it.
-    fn assign(&mut self, now: Now, id: BuildId, step: u32) -> bool {
+    pub(crate) fn assign(&mut self, now: Now, id: BuildId, step: u32) -> bool {
         let counter = self.durable.next_command();
         let command = CommandId { incarnation: self.identity.incarnation, counter };
         let Some(build) = self.durable.build(id) else { return false };
@@ -124,12 +128,17 @@ impl Engine {
             (build.worker.clone(), attached.place.clone(), Some(attached.stamp));
         let slot = build.slot;
         let part = build.steps.iter().map(|step| step.attempts).sum();
-        let Some(build) = self.durable.edit_build(id) else { return false };
-        let progress = &mut build.steps[step as usize];
-        progress.attempts += 1;
-        progress.state = StepState::Running;
-        progress.started_us.get_or_insert(now.wall_us);
-        let (attempt, request) = (progress.attempts, build.request);
+        let locks = [&build.plan.locks[..], &build.plan.steps[step as usize].locks].concat();
+        let (attempt, request) = (build.steps[step as usize].attempts + 1, build.request);
+        self.durable.edit_step(id, step, |progress| {
+            progress.attempts = attempt;
+            if let StepState::Blocked { since_us, .. } = progress.state {
+                // A clock that was set back has nothing to say about it.
+                progress.locks_us += (now.wall_us - since_us).max(0);
+            }
+            progress.state = StepState::Running;
+            progress.started_us.get_or_insert(now.wall_us);
+        });
         let half = Half::assigned(command, place);
         let outputs = half.start(link);
         self.durable.commands.put(Command {
@@ -140,6 +149,7 @@ impl Engine {
             attempt,
             worker,
             slot,
+            locks,
             assigned_us: now.wall_us,
             began_us: None,
             ended_us: None,
@@ -249,7 +259,9 @@ impl Engine {
         let Some(build) = self.durable.build(id) else { return };
         let waiting: Vec<u32> = (0u32..)
             .zip(&build.steps)
-            .filter(|(_, progress)| progress.state == StepState::Waiting)
+            .filter(|(_, progress)| {
+                matches!(progress.state, StepState::Waiting | StepState::Blocked { .. })
+            })
             .map(|(index, _)| index)
             .collect();
         for step in waiting {
@@ -266,14 +278,14 @@ impl Engine {
         state: StepState,
         detail: &str,
     ) {
-        let Some(build) = self.durable.edit_build(id) else { return };
-        let progress = &mut build.steps[step as usize];
-        progress.state = state;
-        detail.clone_into(&mut progress.detail);
-        if matches!(state, StepState::Done { .. }) {
-            progress.ended_us = Some(now.wall_us);
-        }
-        let request = build.request;
+        let Some(request) = self.durable.build(id).map(|build| build.request) else { return };
+        self.durable.edit_step(id, step, |progress| {
+            progress.state = state;
+            detail.clone_into(&mut progress.detail);
+            if matches!(state, StepState::Done { .. }) {
+                progress.ended_us = Some(now.wall_us);
+            }
+        });
         self.actions.push(Action::RequestChanged { request });
     }
 
@@ -309,8 +321,10 @@ fn next(build: &Build) -> Option<Next> {
             StepState::Done { result, .. } => {
                 is_over |= result::effect(step.flags, result).ends_build;
             }
-            StepState::Waiting if is_over && !step.always_run => return Some(Next::Skip(index)),
-            StepState::Waiting => return Some(Next::Start(index)),
+            StepState::Waiting | StepState::Blocked { .. } => {
+                let is_left_out = is_over && !step.always_run;
+                return Some(if is_left_out { Next::Skip(index) } else { Next::Start(index) });
+            }
         }
     }
     Some(Next::Finish)

@@ -11,6 +11,7 @@ use crate::durable::QueueKey;
 use crate::engine::Engine;
 use crate::event::Readiness;
 use crate::id::RequestId;
+use crate::lock::Kept;
 use crate::placement::{Rank, Room, Seeker};
 use crate::resources::Resources;
 use crate::time::Now;
@@ -18,7 +19,9 @@ use crate::time::Now;
 impl Engine {
     /// Starts everything that can start.
     pub(crate) fn dispatch(&mut self, now: Now) {
-        while let Some((request, worker)) = self.next_start() {
+        loop {
+            self.grant_locks(now);
+            let Some((request, worker)) = self.next_start() else { return };
             self.start_build(now, request.1, worker);
         }
     }
@@ -28,7 +31,7 @@ impl Engine {
         let Some(settings) = self.settings.builders.get(builder) else { return false };
         let seeker = Seeker { name: builder, builder: settings, owner };
         self.durable.index().head(builder).is_none()
-            && matches!(self.find_place(seeker, &self.reserved()), Found::Worker(_))
+            && matches!(self.find_place(seeker, &self.reserved_before(None)), Found::Worker(_))
     }
 
     /// Returns how many builds a worker takes: the least of what it and the configuration say.
@@ -60,7 +63,7 @@ impl Engine {
         if !self.volatile.workers.keys().any(|worker| self.free_places(worker) > 0) {
             return None;
         }
-        let mut reserved = Reserved::default();
+        let mut reserved = self.kept_for_steps();
         self.heads().into_iter().find_map(|(key, builder)| {
             Some((key, self.look_for_place(key, builder, &mut reserved)?))
         })
@@ -89,7 +92,19 @@ impl Engine {
             Found::Later(worker) => reserved.keep(worker, key.1, &settings.resources),
             Found::Nothing => {}
         }
+        if !settings.locks.is_empty() {
+            let workers = self.volatile.workers.keys();
+            let able = workers.filter(|worker| self.could_run(seeker, worker));
+            self.keep_for_request(&mut reserved.locks, &settings.locks, able, key.1);
+        }
         None
+    }
+
+    /// Returns what is kept before any request is looked at.
+    fn kept_for_steps(&self) -> Reserved<'_> {
+        let mut reserved = Reserved::default();
+        self.keep_for_steps(&mut reserved.locks, i64::MAX);
+        reserved
     }
 
     /// Finds the worker that a request likes best; or the one on which it will fit soonest, as far
@@ -99,7 +114,12 @@ impl Engine {
         let mut later: Option<(u64, &Name)> = None;
         let wanted = &seeker.builder.resources;
         let workers = self.volatile.workers.keys();
-        for worker in workers.filter(|worker| reserved.keeper(worker, wanted).is_none()) {
+        let locks = &seeker.builder.locks;
+        let open = workers.filter(|worker| {
+            reserved.keeper(worker, wanted).is_none()
+                && self.are_free(locks, worker, &reserved.locks)
+        });
+        for worker in open {
             match self.room(seeker, worker) {
                 Room::Free(rank) => {
                     if best.as_ref().is_none_or(|(known, _)| rank < *known) {
@@ -120,30 +140,36 @@ impl Engine {
         }
     }
 
-    /// Returns what is kept for those that need much of it, when everything that can start has
-    /// started.
-    pub(crate) fn reserved(&self) -> Reserved<'_> {
-        let mut reserved = Reserved::default();
+    /// Returns what is kept for those that are served before one that waits, or before one that
+    /// would come last, when everything that can start has started.
+    pub(crate) fn reserved_before(&self, request: Option<RequestId>) -> Reserved<'_> {
+        let mut reserved = self.kept_for_steps();
         for (key, builder) in self.heads() {
+            if Some(key.1) == request {
+                break;
+            }
             self.look_for_place(key, builder, &mut reserved);
         }
         reserved
     }
 }
 
-/// What is kept on workers for requests that are served before others, and wait for more of it to
-/// become free: small ones would take it, for ever.
+/// What is kept for those that are served before others and wait for more of it to become free:
+/// small ones would take it, for ever.
 #[derive(Debug, Default)]
-pub(crate) struct Reserved<'a>(BTreeMap<&'a Name, Vec<(RequestId, &'a Resources)>>);
+pub(crate) struct Reserved<'a> {
+    resources: BTreeMap<&'a Name, Vec<(RequestId, &'a Resources)>>,
+    pub(crate) locks: Kept<'a>,
+}
 
 impl<'a> Reserved<'a> {
     fn keep(&mut self, worker: &'a Name, request: RequestId, wanted: &'a Resources) {
-        self.0.entry(worker).or_default().push((request, wanted));
+        self.resources.entry(worker).or_default().push((request, wanted));
     }
 
     /// Returns for whom something of what is wanted is kept on a worker.
     pub(crate) fn keeper(&self, worker: &Name, wanted: &Resources) -> Option<RequestId> {
-        let mut kept = self.0.get(worker)?.iter();
+        let mut kept = self.resources.get(worker)?.iter();
         kept.find(|(_, kept)| kept.meets(wanted)).map(|(request, _)| *request)
     }
 }

@@ -10,10 +10,11 @@ use attempt::CommandId;
 use config::Name;
 
 use crate::id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
+use crate::lock::{Claim, Holdings};
 use crate::request_index::RequestIndex;
 use crate::row::{
     Build, Change, Command, Counter, Pending, Request, RequestState, Revision, Rows, SourceHeads,
-    SubmissionKey, Write,
+    StepProgress, StepState, SubmissionKey, Write,
 };
 use crate::table::Table;
 
@@ -45,11 +46,48 @@ pub struct Durable {
     pub(crate) commands: Table<Command>,
     index: RequestIndex,
     slots: Slots,
+    holdings: Holdings,
+    /// Builds whose next step waits for its locks, in their turn.
+    blocked: BTreeMap<i64, BuildId>,
 }
 
 /// The places of each worker that are taken, and by which builds. One that has ended has its
 /// place still while a command of it was given up and may run.
 type Slots = BTreeMap<Name, BTreeMap<u32, BuildId>>;
+
+/// Notes what a step holds or waits for.
+fn enter_step(
+    holdings: &mut Holdings,
+    blocked: &mut BTreeMap<i64, BuildId>,
+    build: &Build,
+    step: u32,
+) {
+    match build.steps.get(step as usize).map(|progress| progress.state) {
+        Some(StepState::Running) => {
+            holdings.take(build.id, &build.worker, claims_of(build, step));
+        }
+        Some(StepState::Blocked { turn, .. }) => drop(blocked.insert(turn, build.id)),
+        Some(StepState::Waiting | StepState::Done { .. }) | None => {}
+    }
+}
+
+/// Takes back what was noted of a step.
+fn leave_step(
+    holdings: &mut Holdings,
+    blocked: &mut BTreeMap<i64, BuildId>,
+    build: &Build,
+    step: u32,
+) {
+    match build.steps.get(step as usize).map(|progress| progress.state) {
+        Some(StepState::Running) => holdings.release(build.id, claims_of(build, step)),
+        Some(StepState::Blocked { turn, .. }) => drop(blocked.remove(&turn)),
+        Some(StepState::Waiting | StepState::Done { .. }) | None => {}
+    }
+}
+
+fn claims_of(build: &Build, step: u32) -> &[Claim] {
+    build.plan.steps.get(step as usize).map_or(&[], |step| &step.locks)
+}
 
 fn free(slots: &mut Slots, worker: &Name, slot: u32) {
     if let Some(taken) = slots.get_mut(worker) {
@@ -146,6 +184,11 @@ impl Durable {
         BuildId(self.next("build"))
     }
 
+    /// Draws the next turn at a lock.
+    pub(crate) fn next_turn(&mut self) -> i64 {
+        self.next("turn")
+    }
+
     pub(crate) fn next_command(&mut self) -> i64 {
         self.next("command")
     }
@@ -206,6 +249,16 @@ impl Durable {
         self.slots.get(worker)
     }
 
+    /// Returns who holds which locks.
+    pub(crate) fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    /// Returns the builds whose next step waits for its locks, in their turn.
+    pub(crate) fn blocked(&self) -> impl Iterator<Item = (i64, BuildId)> {
+        self.blocked.iter().map(|(turn, build)| (*turn, *build))
+    }
+
     pub(crate) fn add_request(&mut self, request: Request) {
         for change in &request.changes {
             self.hold(*change);
@@ -254,7 +307,22 @@ impl Durable {
         self.builds.put(build);
     }
 
-    /// Returns a build for changing anything but its place and its end.
+    /// Changes how far a step of a build is.
+    pub(crate) fn edit_step(
+        &mut self,
+        id: BuildId,
+        step: u32,
+        change: impl FnOnce(&mut StepProgress),
+    ) {
+        let Some(build) = self.builds.edit(&id) else { return };
+        leave_step(&mut self.holdings, &mut self.blocked, build, step);
+        if let Some(progress) = build.steps.get_mut(step as usize) {
+            change(progress);
+        }
+        enter_step(&mut self.holdings, &mut self.blocked, build, step);
+    }
+
+    /// Returns a build for changing anything but its place, its steps and its end.
     pub(crate) fn edit_build(&mut self, id: BuildId) -> Option<&mut Build> {
         self.builds.edit(&id)
     }
@@ -264,6 +332,7 @@ impl Durable {
         let Some(build) = self.builds.edit(&id) else { return };
         build.end = Some((result, ended_us));
         free(&mut self.slots, &build.worker, build.slot);
+        self.holdings.release(id, &build.plan.locks);
     }
 
     /// Lets a command that may still run keep the place of its build, which has ended. Says
@@ -273,6 +342,7 @@ impl Durable {
         if command.half.is_unaccounted() {
             let slots = self.slots.entry(command.worker.clone()).or_default();
             slots.insert(command.slot, command.build);
+            self.holdings.take(command.build, &command.worker, &command.locks);
         }
         command.half.is_unaccounted()
     }
@@ -281,6 +351,7 @@ impl Durable {
     pub(crate) fn free_kept_place(&mut self, id: CommandId) {
         let Some(command) = self.commands.get(&id) else { return };
         free(&mut self.slots, &command.worker, command.slot);
+        self.holdings.release(command.build, &command.locks);
     }
 
     /// Has the store keep what was answered to a key.
@@ -309,5 +380,9 @@ impl Durable {
 
     fn index_build(&mut self, build: &Build) {
         self.slots.entry(build.worker.clone()).or_default().insert(build.slot, build.id);
+        self.holdings.take(build.id, &build.worker, &build.plan.locks);
+        for (step, _) in (0u32..).zip(&build.steps) {
+            enter_step(&mut self.holdings, &mut self.blocked, build, step);
+        }
     }
 }

@@ -16,6 +16,10 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.iter().map(Vec::len).sum()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }

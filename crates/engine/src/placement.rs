@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use config::{Context, Entry, Name, choice};
 
 use crate::engine::Engine;
+use crate::event::Readiness;
 use crate::resources::{Lack, Resources};
 use crate::settings::Builder;
 
@@ -63,16 +64,28 @@ impl Engine {
     /// Says whether there is room for a request on an attached worker.
     pub(crate) fn room(&self, seeker: Seeker<'_>, worker: &Name) -> Room {
         let places = self.free_places(worker);
-        let may = self.settings.may_run(worker, seeker.builder)
-            && self.unfit(worker, seeker.name).is_none();
-        if places == 0 || !may {
+        if places == 0 || !self.could_run(seeker, worker) {
             return Room::None;
         }
         match self.lack(&seeker.builder.resources, worker) {
             None => Room::Free(self.rank(seeker, worker, places)),
-            Some(lack) if lack.wanted <= lack.total => Room::Later(lack),
-            Some(_) => Room::None,
+            Some(lack) => Room::Later(lack),
         }
+    }
+
+    /// Says whether an attached worker may run a builder and has all that it wants, though others
+    /// may have that now.
+    pub(crate) fn could_run(&self, seeker: Seeker<'_>, worker: &Name) -> bool {
+        let is_open =
+            self.readiness(worker) == Some(Readiness::Ready) && !self.has_unknown_commands(worker);
+        is_open
+            && self.settings.may_run(worker, seeker.builder)
+            && self.unfit(worker, seeker.name).is_none()
+            && self.has_enough(&seeker.builder.resources, worker)
+    }
+
+    fn has_enough(&self, wanted: &Resources, worker: &Name) -> bool {
+        wanted.is_empty() || wanted.lack(&self.resources(worker), &Resources::default()).is_none()
     }
 
     /// Returns of what a worker has too little left. What was given up and may still run there had

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use config::Name;
 use serde::{Deserialize, Serialize};
 
+use crate::lock::Claim;
 use crate::property::{self, Properties, Source};
 use crate::resources::Resources;
 use crate::settings::{Builder, Settings};
@@ -25,6 +26,9 @@ pub struct Plan {
     /// What it takes of its worker as long as it has a place there.
     #[serde(default)]
     pub resources: Resources,
+    /// What it holds as long.
+    #[serde(default)]
+    pub locks: Vec<Claim>,
 }
 
 impl Plan {
@@ -47,6 +51,7 @@ impl Plan {
             repositories,
             properties: configured(builder, worker, settings),
             resources: builder.resources.clone(),
+            locks: builder.locks.clone(),
         }
     }
 }

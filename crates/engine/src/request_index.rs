@@ -97,6 +97,11 @@ impl RequestIndex {
         self.lines.get(builder)?.first()
     }
 
+    /// Returns how many requests wait for a builder.
+    pub(crate) fn length(&self, builder: &Name) -> usize {
+        self.lines.get(builder).map_or(0, Line::len)
+    }
+
     /// Returns how many requests a builder serves before one that waits.
     pub(crate) fn ahead_of(&self, builder: &Name, key: &QueueKey) -> Option<usize> {
         self.lines.get(builder)?.ahead_of(key)

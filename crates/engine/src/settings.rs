@@ -7,6 +7,7 @@ use config::{
     choice,
 };
 
+use crate::lock::{self, Claim, Lock};
 use crate::placement::Placement;
 use crate::priority;
 use crate::property;
@@ -24,6 +25,7 @@ pub struct Settings {
     pub revision: i64,
     pub workers: BTreeMap<Name, WorkerGroup>,
     pub schedulers: BTreeMap<Name, Scheduler>,
+    pub locks: BTreeMap<Name, Lock>,
     pub builders: BTreeMap<Name, Builder>,
     /// Those of the builders that the configuration no longer has, and for which something waits.
     pub retired: BTreeSet<Name>,
@@ -63,6 +65,8 @@ pub struct Builder {
     pub require: Option<Requirement>,
     /// What a build takes of its worker.
     pub resources: Resources,
+    /// What a build holds from its start to its end.
+    pub locks: Vec<Claim>,
     pub placement: Placement,
     /// Requests that ask for the same are merged.
     pub collapse_requests: bool,
@@ -193,7 +197,7 @@ fn passed_variable(text: &Spanned<String>, cx: &mut Context<'_>) -> Option<Patte
 
 impl Decode for Builder {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
-        let later = &["forward", "locks", "parameters", "pools", "was"];
+        let later = &["forward", "parameters", "pools", "was"];
         let mut fields = Fields::of(node, cx)?.with_later(later);
         let elsewhere = &["forward"];
         let workers: Option<AtLeastOne<_>> = fields.required_unless("workers", elsewhere, cx);
@@ -203,6 +207,7 @@ impl Decode for Builder {
         let default_properties = property::table(&mut fields, "default_properties", cx);
         let require = fields.optional("require", cx);
         let resources = fields.or("resources", Resources::default(), cx);
+        let locks = lock::claims(&mut fields, cx);
         let placement = Placement::decode(fields.entry("placement"), cx);
         let collapse_requests = fields.or("collapse_requests", false, cx);
         let steps: Option<AtLeastOne<Draft>> = fields.required_unless("steps", elsewhere, cx);
@@ -215,6 +220,7 @@ impl Decode for Builder {
             default_properties: default_properties?,
             require: require?,
             resources: resources?,
+            locks: locks?,
             placement: placement?,
             collapse_requests: collapse_requests?,
             steps: steps?,

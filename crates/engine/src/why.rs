@@ -2,11 +2,13 @@
 
 use config::{Name, Unmet};
 
+use crate::dispatch::Reserved;
 use crate::engine::Engine;
 use crate::event::Readiness;
 use crate::id::{BuildId, RequestId, RequestName};
+use crate::lock::{Claim, Kept, Scope};
 use crate::resources::Lack;
-use crate::row::{RequestState, StepState};
+use crate::row::{Build, RequestState, StepState};
 use crate::settings::Builder;
 use crate::volatile::Absence;
 
@@ -33,7 +35,17 @@ pub enum Standing {
         is_stopped: bool,
         /// The step that runs, if one does.
         step: Option<Name>,
+        /// What the next step waits for, if that is its locks.
+        wait: Option<StepWait>,
     },
+}
+
+/// A step that waits for its locks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepWait {
+    pub step: Name,
+    pub since_us: i64,
+    pub blockers: Vec<Blocker>,
 }
 
 /// One thing that keeps a request from starting.
@@ -61,6 +73,15 @@ pub enum Blocker {
     Lacks { worker: Name, lack: Lack },
     /// What a worker has left is kept for one that is served before and needs more of it.
     KeptFor { worker: Name, request: RequestName },
+    /// A lock is held by others.
+    LockHeld {
+        lock: Name,
+        /// Where, if each worker has its own.
+        worker: Option<Name>,
+        by: Vec<RequestName>,
+    },
+    /// A lock is kept for one that came before.
+    LockKept { lock: Name, worker: Option<Name>, request: RequestName },
     /// Others are served before.
     Behind { ahead: u32 },
 }
@@ -101,7 +122,42 @@ impl Engine {
             away: self.volatile.absence(&build.worker),
             is_stopped: build.stop_reason.is_some(),
             step: step.map(|(step, _)| step.name.clone()),
+            wait: self.step_wait(build),
         })
+    }
+
+    fn step_wait(&self, build: &Build) -> Option<StepWait> {
+        let mut steps = (0u32..).zip(build.plan.steps.iter().zip(&build.steps));
+        let (step, since_us, turn) =
+            steps.find_map(|(_, (step, progress))| match progress.state {
+                StepState::Blocked { since_us, turn } => Some((step, since_us, turn)),
+                StepState::Waiting | StepState::Running | StepState::Done { .. } => None,
+            })?;
+        let mut kept = Kept::default();
+        self.keep_for_steps(&mut kept, turn);
+        let blockers =
+            step.locks.iter().filter_map(|claim| self.lock_blocker(claim, &build.worker, &kept));
+        Some(StepWait { step: step.name.clone(), since_us, blockers: blockers.collect() })
+    }
+
+    /// Returns why a lock cannot be taken on a worker.
+    fn lock_blocker(&self, claim: &Claim, worker: &Name, kept: &Kept<'_>) -> Option<Blocker> {
+        let is_of_worker =
+            self.settings.locks.get(&claim.lock).map(|lock| lock.scope) == Some(Scope::Worker);
+        let (lock, worker_named) = (claim.lock.clone(), is_of_worker.then(|| worker.clone()));
+        let holders = self.holders_against(claim, worker);
+        if !holders.is_empty() {
+            let by = holders.into_iter().filter_map(|id| self.name_of(id)).collect();
+            return Some(Blocker::LockHeld { lock, worker: worker_named, by });
+        }
+        let keeper = kept.keeper(claim, worker, &self.settings)?;
+        let request = self.durable.request(keeper)?.name.clone();
+        Some(Blocker::LockKept { lock, worker: worker_named, request })
+    }
+
+    /// Returns the name of a build, also of one that has ended and of which something may run.
+    fn name_of(&self, id: BuildId) -> Option<RequestName> {
+        self.durable.build(id).map(|build| build.name.clone())
     }
 
     /// Returns what keeps the first in a builder's line waiting.
@@ -119,11 +175,25 @@ impl Engine {
         if attached.is_empty() {
             return vec![Blocker::NoWorkerAttached { configured }];
         }
-        attached.into_iter().filter_map(|worker| self.blocker(name, builder, worker)).collect()
+        let head = self.durable.index().head(name).map(|(_, request)| request);
+        let reserved = self.reserved_before(head);
+        let mut blockers: Vec<Blocker> = Vec::new();
+        for worker in attached {
+            let found = self.blocker(name, builder, worker, &reserved);
+            // A lock of the whole master is one reason, not one for each worker.
+            blockers.extend(found.filter(|found| !blockers.contains(found)));
+        }
+        blockers
     }
 
     /// Returns why the first in a builder's line does not start on an attached worker.
-    fn blocker(&self, name: &Name, builder: &Builder, worker: &Name) -> Option<Blocker> {
+    fn blocker(
+        &self,
+        name: &Name,
+        builder: &Builder,
+        worker: &Name,
+        reserved: &Reserved<'_>,
+    ) -> Option<Blocker> {
         if let Some(unmet) = self.unfit(worker, name) {
             return Some(Blocker::Unfit { worker: worker.clone(), unmet: unmet.clone() });
         }
@@ -136,7 +206,12 @@ impl Engine {
         if let Some(lack) = self.lack(&builder.resources, worker) {
             return Some(Blocker::Lacks { worker: worker.clone(), lack });
         }
-        let keeper = self.reserved().keeper(worker, &builder.resources)?;
+        let locks = builder.locks.iter();
+        let mut locks = locks.filter_map(|claim| self.lock_blocker(claim, worker, &reserved.locks));
+        if let Some(blocker) = locks.next() {
+            return Some(blocker);
+        }
+        let keeper = reserved.keeper(worker, &builder.resources)?;
         let request = self.durable.request(keeper)?.name.clone();
         Some(Blocker::KeptFor { worker: worker.clone(), request })
     }

@@ -65,7 +65,7 @@ fn open_any(frame: &Frame) {
         question::BuildsWanted, question::Builds, question::QueueWanted, question::Queue,
         question::WhyWanted, question::Why, question::LogWanted, question::LogEnded,
         question::StatusWanted, question::Status, question::RequestWanted, question::RequestLine,
-        question::RequestsWanted, question::Requests,
+        question::RequestsWanted, question::Requests, question::LocksWanted, question::Locks,
         configuration::ConfigPart, configuration::PlanWanted, configuration::Plan, configuration::ReloadWanted, configuration::Reloaded, configuration::BadConfig, configuration::RevisionWanted, configuration::Revision,
     }
 }

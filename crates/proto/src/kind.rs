@@ -68,6 +68,8 @@ kinds! {
     REQUEST = 91, "request";
     REQUESTS_WANTED = 92, "requests_wanted";
     REQUESTS = 93, "requests";
+    LOCKS_WANTED = 94, "locks_wanted";
+    LOCKS = 95, "locks";
 
     CONFIG_PART = 100, "config_part";
     PLAN_WANTED = 101, "plan_wanted";

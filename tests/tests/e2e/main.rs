@@ -22,6 +22,7 @@ mod installed;
 mod keep_free;
 mod launch;
 mod limits;
+mod locks;
 mod log_range;
 mod one;
 mod placement;

@@ -44,6 +44,9 @@ pub struct StepProgress {
     pub attempts: u32,
     /// The outcome in its stable words; where no command ran, a sentence that says why.
     pub detail: String,
+    /// How long it waited for its locks, in µs.
+    #[serde(default)]
+    pub locks_us: i64,
     pub started_us: Option<i64>,
     pub ended_us: Option<i64>,
 }
@@ -52,6 +55,12 @@ pub struct StepProgress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepState {
     Waiting,
+    /// It is next, and waits for its locks.
+    Blocked {
+        /// Whoever came before has the lower one.
+        turn: i64,
+        since_us: i64,
+    },
     Running,
     Done {
         result: BuildResult,
@@ -67,6 +76,7 @@ impl StepProgress {
             state: StepState::Waiting,
             attempts: 0,
             detail: String::new(),
+            locks_us: 0,
             started_us: None,
             ended_us: None,
         }

@@ -5,6 +5,7 @@ use attempt::master::State;
 use config::Name;
 
 use crate::id::BuildId;
+use crate::lock::Claim;
 use crate::table::Row;
 
 /// One attempt at a step, with the master's half of its life.
@@ -21,6 +22,8 @@ pub struct Command {
     pub worker: Name,
     /// Its build's place on the worker.
     pub slot: u32,
+    /// What its build and its step hold: it keeps them while it may run.
+    pub locks: Vec<Claim>,
     pub assigned_us: i64,
     pub began_us: Option<i64>,
     pub ended_us: Option<i64>,

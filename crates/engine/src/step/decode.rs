@@ -7,6 +7,8 @@ use config::{
     Code, Context, Decode, Diagnostic, Entry, Fields, Name, Node, NodeKind, Size, Spanned,
 };
 
+use crate::lock;
+
 use super::{Draft, ExitCodes, Step, StepKind, command, flags, git, script};
 
 /// A kind of step: its key, and how it is read. The other keys of the kind are asked from the
@@ -58,6 +60,7 @@ impl Decode for Draft {
         let max_output_bytes = size(&mut fields, "max_output", "64KiB", LEAST_OUTPUT_BYTES, cx);
         let max_processes = max_processes(&mut fields, cx);
         let memory_bytes = size(&mut fields, "memory", "4MiB", LEAST_MEMORY_BYTES, cx);
+        let locks = lock::claims(&mut fields, cx);
         let when = fields.optional("when", cx);
         let always_run = fields.or("always_run", false, cx);
         let retry_safe = fields.or("retry_safe", false, cx);
@@ -72,6 +75,7 @@ impl Decode for Draft {
             max_output_bytes: max_output_bytes?,
             max_processes: max_processes?,
             memory_bytes: memory_bytes?,
+            locks: locks?,
             when: when?,
             set_properties: set_properties?,
             exit_codes: exit_codes?,

@@ -24,6 +24,7 @@ pub use git::{GitMethod, GitMode, GitStep, Repository};
 pub(crate) use naming::{Draft, name_all};
 pub use script::ScriptStep;
 
+use crate::lock::Claim;
 use crate::result::Flags;
 use crate::subject::Subject;
 
@@ -50,6 +51,9 @@ pub struct Step {
     /// Most memory of a command, in bytes; absent where the worker decides.
     #[serde(default)]
     pub memory_bytes: Option<u64>,
+    /// Taken before its command, and held until nothing of that runs.
+    #[serde(default)]
+    pub locks: Vec<Claim>,
     /// Skipped where it does not hold.
     #[serde(default)]
     pub when: Option<Condition>,

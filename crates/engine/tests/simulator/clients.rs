@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use config::Value;
-use engine::row::{Request, RequestState, SubmissionKey, User};
+use engine::row::{Build, Request, RequestState, SubmissionKey, User};
 use engine::variable::{Offered, Pattern};
 use engine::{
-    Abandoned, Accepted, Answer, BuildResult, Engine, Event, LaunchOffer, LaunchWait, NewChange,
-    Offer, PolledChange, Prioritized, RequestId, RequestName, StopScope, Stopped, Submission,
-    Ticket, repeat,
+    Abandoned, Accepted, Answer, BuildResult, Engine, Event, GivenUp, LaunchOffer, LaunchWait,
+    NewChange, Offer, PolledChange, Prioritized, RequestId, RequestName, StopScope, Stopped,
+    Submission, Ticket, repeat,
 };
 
 use crate::database::Database;
@@ -265,8 +265,8 @@ impl Clients {
             (Asked::Priority(request, priority), Answer::Prioritized(prioritized)) => {
                 check_prioritized(&database.requests[&request], priority, prioritized);
             }
-            (Asked::GiveUp(abandoned), Answer::GivenUp(_)) => {
-                check_given_up(&abandoned, database);
+            (Asked::GiveUp(abandoned), Answer::GivenUp(given_up)) => {
+                check_given_up(&abandoned, given_up, database);
             }
             (Asked::GiveUp(Abandoned::Worker(_)), Answer::Refused(refusal)) => {
                 assert_eq!(refusal.code, "unknown_worker", "the configuration has changed");
@@ -358,15 +358,17 @@ fn check_prioritized(row: &Request, priority: i32, prioritized: &Prioritized) {
     assert!(is_true, "{prioritized:?}, but it is {row:?}");
 }
 
-/// What was given up is over.
-fn check_given_up(abandoned: &Abandoned, database: &Database) {
+/// What was given up is over. A place of it that became free may have been taken at once.
+fn check_given_up(abandoned: &Abandoned, given_up: &[GivenUp], database: &Database) {
     let is_over = match abandoned {
         Abandoned::Request(id) => {
             matches!(database.requests[id].state, RequestState::Done { .. })
         }
         Abandoned::Worker(worker) => {
+            let is_listed = |build: &&Build| given_up.iter().any(|one| one.request == build.name);
             let mut builds = database.builds.values().filter(|build| build.worker == *worker);
-            builds.all(|build| build.end.is_some())
+            let last = builds.clone().filter(is_listed).map(|build| build.id).max();
+            builds.all(|build| build.end.is_some() || last.is_some_and(|last| build.id > last))
         }
     };
     assert!(is_over, "{abandoned:?} was given up and goes on");

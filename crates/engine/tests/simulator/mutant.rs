@@ -71,6 +71,7 @@ pub(crate) enum Column {
     BuildStopReason,
     CommandPlace,
     CommandSlot,
+    CommandLocks,
     CommandState,
     CommandPart,
     CommandAttempt,
@@ -119,6 +120,7 @@ impl Mutant {
         Self::ForgottenColumn(Column::BuildStopReason),
         Self::ForgottenColumn(Column::CommandPlace),
         Self::ForgottenColumn(Column::CommandSlot),
+        Self::ForgottenColumn(Column::CommandLocks),
         Self::ForgottenColumn(Column::CommandState),
         Self::ForgottenColumn(Column::CommandPart),
         Self::ForgottenColumn(Column::CommandAttempt),
@@ -227,6 +229,7 @@ impl Column {
                 rows.commands.iter_mut().for_each(|row| row.half.place.spool_id.clear());
             }
             Self::CommandSlot => rows.commands.iter_mut().for_each(|row| row.slot = 0),
+            Self::CommandLocks => rows.commands.iter_mut().for_each(|row| row.locks.clear()),
             Self::CommandState => rows.commands.iter_mut().for_each(|row| {
                 row.half.state = attempt::master::State::Assigned { stop: None };
             }),

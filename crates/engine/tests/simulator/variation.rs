@@ -7,7 +7,7 @@ use engine::scheduler::{AnyBranch, SchedulerKind, SingleBranch};
 use engine::settings::Settings;
 
 use crate::host::rng::Rng;
-use crate::yard::{self, named};
+use crate::yard::{self, LICENCE, MOST_LICENCES, named};
 
 /// Draws a configuration. The worker `w2`, and what the judge knows by name, stays as it is.
 pub(crate) fn draw(rng: &mut Rng) -> Settings {
@@ -24,6 +24,8 @@ pub(crate) fn draw(rng: &mut Rng) -> Settings {
     }
     vary_workers(&mut settings, rng);
     vary_timers(&mut settings, rng);
+    let licence = settings.locks.get_mut(&named(LICENCE)).expect("it is there");
+    licence.max = [1, 2, MOST_LICENCES][rng.index(3)];
     settings
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use config::filter::ChangeFilter;
 use config::template::{Argument, FieldPath, Root, Template};
 use config::{Condition, Context, Decode as _, Name, Node, NodeKind, Span, Value};
+use engine::lock::{Access, Claim, Lock, Scope};
 use engine::resources::Resources;
 use engine::result::Flags;
 use engine::row::OnDisconnect;
@@ -61,6 +62,7 @@ impl Program {
             max_output_bytes: None,
             max_processes: None,
             memory_bytes: None,
+            locks: Vec::new(),
             when: None,
             set_properties: None,
             exit_codes: ExitCodes::default(),
@@ -75,6 +77,10 @@ impl Program {
 pub(crate) const SHOWN: [&str; 3] = ["level", "site", "owner"];
 /// What `level` is where nothing sets it.
 pub(crate) const LEVEL: &str = "0";
+
+fn claim(lock: &str, access: Access) -> Vec<Claim> {
+    vec![Claim { lock: named(lock), access }]
+}
 
 fn gpus_of(amount: u64) -> Resources {
     Resources::new([("gpus".to_owned(), amount)])
@@ -91,7 +97,14 @@ pub(crate) fn named(text: &str) -> Name {
 /// The machines, with the builds each takes at once.
 pub(crate) const MACHINES: [(&str, u32); 3] = [("w1", 1), ("w2", 2), ("w3", 3)];
 
-pub(crate) const APPS: [&str; 5] = ["tool", "kept", "endless", "large", "small"];
+pub(crate) const APPS: [&str; 7] =
+    ["tool", "kept", "endless", "large", "small", "licensed", "audit"];
+/// The lock that builders take, of the whole master.
+pub(crate) const LICENCE: &str = "licence";
+/// Most units of it in any configuration.
+pub(crate) const MOST_LICENCES: u32 = 3;
+/// The lock that steps take, of each worker.
+pub(crate) const TREE: &str = "tree";
 /// The worker that has some of what `large` and `small` take.
 pub(crate) const EQUIPPED: &str = "w2";
 /// How much it has.
@@ -113,13 +126,18 @@ pub(crate) fn settings() -> Settings {
         default_properties: property("level", LEVEL),
         require: None,
         resources: Resources::default(),
+        locks: Vec::new(),
         placement: Placement::LeastLoaded,
         collapse_requests: false,
         steps,
     };
     let ci = vec![
         Step { retry_safe: true, ..Program::Fine.step("checkout") },
-        Step { set_properties: Some("left.json".to_owned()), ..Program::Flaky.step("build") },
+        Step {
+            set_properties: Some("left.json".to_owned()),
+            locks: claim(TREE, Access::Exclusive),
+            ..Program::Flaky.step("build")
+        },
         Step { flags: Flags::WARN, ..Program::Flaky.step("lint") },
         Step {
             flags: Flags::CONTINUE,
@@ -128,17 +146,21 @@ pub(crate) fn settings() -> Settings {
         },
         Step { always_run: true, retry_safe: true, ..Program::Fine.step("clean") },
     ];
+    let docs = vec![Step { locks: claim(TREE, Access::Exclusive), ..Program::Fine.step("docs") }];
+    let holding = |access, builder| Builder { locks: claim(LICENCE, access), ..builder };
     let taking = |gpus, builder| Builder { resources: gpus_of(gpus), ..builder };
     let builders = [
         ("ci", Builder { collapse_requests: true, ..builder("all", ci) }),
         ("judged", builder("all", judged())),
-        (
-            "docs",
-            Builder { collapse_requests: true, ..builder("few", vec![Program::Fine.step("docs")]) },
-        ),
+        ("docs", Builder { collapse_requests: true, ..builder("few", docs) }),
         ("tool", builder("all", vec![Program::Flaky.step("tool")])),
         ("large", taking(2, builder("all", vec![Program::Flaky.step("large")]))),
         ("small", taking(1, builder("all", vec![Program::Fine.step("small")]))),
+        (
+            "licensed",
+            holding(Access::Counting(1), builder("all", vec![Program::Flaky.step("licensed")])),
+        ),
+        ("audit", holding(Access::Exclusive, builder("all", vec![Program::Fine.step("audit")]))),
         ("service", builder("all", vec![Program::Endless.step("service")])),
         ("nothing", builder("all", Vec::new())),
     ];
@@ -157,6 +179,8 @@ pub(crate) fn settings() -> Settings {
         ("endless", app("service", OnDisconnect::Cancel)),
         ("large", app("large", OnDisconnect::Cancel)),
         ("small", app("small", OnDisconnect::Keep)),
+        ("licensed", app("licensed", OnDisconnect::Keep)),
+        ("audit", app("audit", OnDisconnect::Cancel)),
     ];
     let few = WorkerGroup {
         properties: property("site", "few"),
@@ -169,6 +193,11 @@ pub(crate) fn settings() -> Settings {
             .map(|(name, group)| (named(name), group))
             .into(),
         schedulers: schedulers(),
+        locks: [(LICENCE, Scope::Master, 2), (TREE, Scope::Worker, 1)]
+            .map(|(name, scope, max)| {
+                (named(name), Lock { scope, max, max_for_worker: BTreeMap::new() })
+            })
+            .into(),
         builders: builders.map(|(name, builder)| (named(name), builder)).into(),
         retired: BTreeSet::new(),
         apps: apps.map(|(name, app)| (named(name), app)).into(),

@@ -47,6 +47,8 @@ fn blockers(yard: &Yard, name: &str) -> Vec<String> {
         | Blocker::WorkerDraining { .. }
         | Blocker::WorkerFull { .. }
         | Blocker::WorkerEnding { .. }
+        | Blocker::LockHeld { .. }
+        | Blocker::LockKept { .. }
         | Blocker::Behind { .. } => format!("{blocker:?}"),
     };
     blockers.iter().map(told).collect()

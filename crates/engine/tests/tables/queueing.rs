@@ -149,7 +149,7 @@ fn a_running_request_says_where_and_an_ended_one_nothing() {
     let build = yard.build("ci#1").id;
     let standing = |away, is_stopped| {
         let (worker, step) = (named("w1"), Some(named("make")));
-        Some(Standing::Running { build, worker, away, is_stopped, step })
+        Some(Standing::Running { build, worker, away, is_stopped, step, wait: None })
     };
     assert_eq!(yard.standing("ci#1"), standing(None, false));
     let left_us = yard.now.wall_us;

@@ -9,7 +9,8 @@ use engine::settings::Settings;
 use engine::{Answer, BuildResult, Engine, Event, Foresight, NewChange, Readiness, Touched};
 use proptest::prelude::*;
 
-use crate::yard::{End, SECOND, SOURCE, Yard, named, settings};
+use crate::configured::settings;
+use crate::yard::{End, SECOND, SOURCE, Yard, named};
 
 impl Yard {
     /// Gives the running master another configuration, as `master reload` does: builders that it

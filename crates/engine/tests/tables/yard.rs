@@ -1,23 +1,20 @@
 //! An engine with workers that obey, a clock that is set, and the memory of all that was written.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use attempt::master::State;
 use attempt::{CommandId, Outcome, Place, Properties, Stamp, StopOrder, ToMaster, View};
-use config::{
-    Context, Decode as _, Entry, Fields, Name, Node, NodeKind, Severity, SourceFile, Style, Value,
-};
+use config::{Name, Value};
 use engine::row::{Build, Command, Request, RequestState, StepState, SubmissionKey, User};
-use engine::scheduler::Scheduler;
-use engine::settings::{App, Builder, Settings, WorkerGroup};
 use engine::variable::Offered;
 use engine::{
     Abandoned, Accepted, Action, Answer, BuildId, BuildResult, Directive, Engine, Event, Facts,
     Fate, GivenUp, Identity, LaunchOffer, LaunchWait, NewChange, Now, Offer, Readiness, RequestId,
     Rows, Standing, StartOrder, StopScope, Stopped, Submission, Ticket, Unfinished, Write,
 };
+
+use crate::configured::settings;
 
 pub(crate) const SECOND: i64 = 1_000_000;
 
@@ -387,6 +384,7 @@ impl Yard {
         let steps = build.plan.steps.iter().zip(&build.steps).map(|(step, progress)| {
             let state = match progress.state {
                 StepState::Waiting => "waiting",
+                StepState::Blocked { .. } => "blocked",
                 StepState::Running => "running",
                 StepState::Done { result, .. } => result.word(),
             };
@@ -553,46 +551,4 @@ pub(crate) fn accepted(answer: Answer) -> Accepted {
 pub(crate) fn refused(answer: Answer) -> &'static str {
     let Answer::Refused(refusal) = answer else { panic!("not refused: {answer:?}") };
     refusal.code
-}
-
-pub(crate) fn settings(text: &str) -> Settings {
-    let path = PathBuf::from("yard.toml");
-    let files = [SourceFile { path, folder: PathBuf::new(), text: text.to_owned() }];
-    let (tree, problems) = config::parse(&files);
-    let mut cx = Context::new(&files, problems);
-    let mut fields = Fields::of(&tree, &mut cx).expect("a configuration is a table");
-    let settings = Settings {
-        revision: 1,
-        workers: tables(fields.entry("worker"), &mut cx, |_, node, cx| {
-            WorkerGroup::decode(node, cx)
-        }),
-        schedulers: tables(fields.entry("scheduler"), &mut cx, Scheduler::decode),
-        retired: BTreeSet::new(),
-        builders: tables(fields.entry("builder"), &mut cx, |_, node, cx| Builder::decode(node, cx)),
-        apps: tables(fields.entry("app"), &mut cx, |_, node, cx| App::decode(node, cx)),
-        repositories: BTreeMap::new(),
-        properties: engine::property::table(&mut fields, "properties", &mut cx).unwrap_or_default(),
-        changeport: Some(named(SOURCE)),
-    };
-    fields.finish(&mut cx);
-    let mut problems = cx.finish();
-    problems.retain(|problem| problem.severity() == Severity::Error);
-    assert!(problems.is_empty(), "{}", config::render(&problems, &files, Style::Plain));
-    settings
-}
-
-fn tables<T>(
-    section: Option<&Entry>,
-    cx: &mut Context<'_>,
-    decode: fn(&Name, &Node, &mut Context<'_>) -> Option<T>,
-) -> BTreeMap<Name, T> {
-    let Some(Entry { value: Node { kind: NodeKind::Table(entries), .. }, .. }) = section else {
-        return BTreeMap::new();
-    };
-    let decoded = entries.iter().map(|entry| {
-        let name = named(&entry.key);
-        let thing = decode(&name, &entry.value, cx);
-        thing.map(|thing| (name, thing))
-    });
-    decoded.collect::<Vec<_>>().into_iter().flatten().collect()
 }

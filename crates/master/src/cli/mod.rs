@@ -9,6 +9,7 @@ mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod give_up;
+mod locks;
 mod logs;
 mod plan;
 mod queue;
@@ -131,6 +132,8 @@ enum Command {
         #[arg(allow_negative_numbers = true)]
         priority: i32,
     },
+    /// List the locks: who holds them, and who waits.
+    Locks,
     /// Show the master, its workers and its change sources.
     Status,
     /// Back up, verify or restore the database.
@@ -178,6 +181,7 @@ pub fn main() -> ExitCode {
         Some(Command::SetPriority { id, priority }) => {
             set_priority::main(config, json, id, priority)
         }
+        Some(Command::Locks) => locks::main(config, json),
         Some(Command::Status) => status::main(config, json),
         Some(Command::Token { worker }) => token::main(&worker),
     };

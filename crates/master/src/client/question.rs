@@ -6,7 +6,7 @@ use engine::row::{Build, RequestState, StepProgress, StepState};
 use engine::step::Step;
 use proto::message::hello::Refusal;
 use proto::message::question::{
-    BuildLine, Builds, BuildsWanted, Queue, Reason, Status, StepLine, Why, WhyWanted,
+    BuildLine, Builds, BuildsWanted, Locks, Queue, Reason, Status, StepLine, Why, WhyWanted,
 };
 
 use super::authority::Authority;
@@ -48,7 +48,7 @@ fn step_line(step: &Step, progress: &StepProgress) -> StepLine {
         name: step.name.to_string(),
         result: match progress.state {
             StepState::Done { result, .. } => result.word().to_owned(),
-            StepState::Waiting | StepState::Running => String::new(),
+            StepState::Waiting | StepState::Blocked { .. } | StepState::Running => String::new(),
         },
         detail: progress.detail.clone(),
         exit_code: match outcome {
@@ -59,6 +59,7 @@ fn step_line(step: &Step, progress: &StepProgress) -> StepLine {
             Some(Outcome::Signal(number)) => Some(number),
             Some(_) | None => None,
         },
+        locks_us: progress.locks_us,
         started_us: progress.started_us,
         ended_us: progress.ended_us,
     }
@@ -108,6 +109,14 @@ pub(super) async fn why(
         detail: format!("{} {}", step.result, step.detail).trim().to_owned(),
     });
     Ok(Ok(Why { request: name.to_string(), headline, reasons: reasons.collect() }))
+}
+
+pub(super) async fn locks(session: &Session<'_>) -> anyhow::Result<Result<Locks, Refusal>> {
+    if let Err(refused) = session.authority.over_all("use `master locks`") {
+        return Ok(Err(refused));
+    }
+    let locks = session.parts.core.question(|reply| Question::Locks { reply }).await?;
+    Ok(Ok(Locks { locks }))
 }
 
 pub(super) async fn status(session: &Session<'_>) -> anyhow::Result<Result<Status, Refusal>> {

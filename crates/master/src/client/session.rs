@@ -17,7 +17,8 @@ use proto::message::configuration::{ConfigPart, PlanWanted, ReloadWanted, Revisi
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
 use proto::message::launch::{Cancel, Follow, GiveUp, Launch, Leave, SendChange, SetPriority};
 use proto::message::question::{
-    BuildsWanted, LogWanted, QueueWanted, RequestWanted, RequestsWanted, StatusWanted, WhyWanted,
+    BuildsWanted, LocksWanted, LogWanted, QueueWanted, RequestWanted, RequestsWanted, StatusWanted,
+    WhyWanted,
 };
 use proto::{DecodeError, Frame, Message, encode, limits};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
@@ -421,6 +422,7 @@ impl Session<'_> {
             }
             QueueWanted::KIND => out.send(&question::queue(self).await?).await,
             WhyWanted::KIND => out.send_either(question::why(self, frame.open()?).await?).await,
+            LocksWanted::KIND => out.send_either(question::locks(self).await?).await,
             StatusWanted::KIND => out.send_either(question::status(self).await?).await,
             ConfigPart::KIND => configuration::part(self, frame.open()?, out).await,
             PlanWanted::KIND => configuration::plan(self, frame.open()?, out).await,

@@ -88,9 +88,12 @@ pub(super) fn why(engine: &Engine, name: &engine::RequestName) -> Option<Why> {
             let detail = format!("it ends as {into} does; see: master why {into}");
             (format!("was merged into {into}:"), vec![Reason { is_met: false, what, detail }])
         }
-        Standing::Running { worker, step, away, is_stopped, .. } => {
+        Standing::Running { worker, step, away, is_stopped, wait, .. } => {
             let step = step.map(|step| format!(", in step {step}")).unwrap_or_default();
-            let headline = format!("runs on {worker}{step}");
+            let waits = wait
+                .as_ref()
+                .map(|wait| format!(", and step {} waits since {}", wait.step, utc(wait.since_us)));
+            let headline = format!("runs on {worker}{step}{}", waits.unwrap_or_default());
             let what = format!("worker {worker}");
             let detail = match away {
                 None => "connected".to_owned(),
@@ -100,6 +103,12 @@ pub(super) fn why(engine: &Engine, name: &engine::RequestName) -> Option<Why> {
                 Some(since) => absence(since),
             };
             let mut reasons = vec![Reason { is_met: away.is_none(), what, detail }];
+            let blockers = wait.map(|wait| wait.blockers).unwrap_or_default();
+            reasons.extend(blockers.iter().map(|blocker| Reason {
+                is_met: false,
+                what: kind(blocker).to_owned(),
+                detail: describe(blocker),
+            }));
             if away.is_some() {
                 reasons.push(Reason {
                     is_met: false,
@@ -133,6 +142,7 @@ fn kind(blocker: &engine::Blocker) -> &'static str {
         | engine::Blocker::Unfit { .. }
         | engine::Blocker::Lacks { .. }
         | engine::Blocker::KeptFor { .. } => "worker",
+        engine::Blocker::LockHeld { .. } | engine::Blocker::LockKept { .. } => "lock",
         engine::Blocker::Behind { .. } => "queue",
     }
 }

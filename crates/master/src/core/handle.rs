@@ -37,6 +37,8 @@ pub enum Question {
     RequestsOf { owner: String, reply: oneshot::Sender<question::Requests> },
     /// Conditions of a living request.
     Why { request: RequestName, reply: oneshot::Sender<Option<question::Why>> },
+    /// Who holds which locks, and who waits for them.
+    Locks { reply: oneshot::Sender<Vec<question::LockLine>> },
     /// Counts and workers.
     Status { reply: oneshot::Sender<Overview> },
     /// The commands that were given to a worker and are not sealed.

@@ -13,6 +13,7 @@ mod handle;
 mod ledger;
 #[cfg(test)]
 pub(crate) mod listening;
+mod lock;
 mod news;
 mod run;
 mod shortage;

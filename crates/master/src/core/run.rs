@@ -19,7 +19,7 @@ use super::handle::{Core, FnOnceTicket, Input, Question};
 use super::ledger::{Fate, Ledger};
 use super::news::News;
 use super::shortage::Shortage;
-use super::{answer, trail};
+use super::{answer, lock, trail};
 use crate::clock;
 use crate::store::{CommitError, Store, StoreError};
 
@@ -310,6 +310,7 @@ impl Yard {
                 reply.send(answer::requests_of(engine, &owner)).is_ok()
             }
             Question::Why { request, reply } => reply.send(answer::why(engine, &request)).is_ok(),
+            Question::Locks { reply } => reply.send(lock::lines(engine)).is_ok(),
             Question::Status { reply } => {
                 reply.send(answer::overview(engine, self.actors.disowned.len())).is_ok()
             }

@@ -98,6 +98,12 @@ fn tell(standing: Standing) -> Option<TrailStage> {
             let detail = others.map(describe).collect::<Vec<_>>().join("; ");
             TrailStage::Waiting { place, detail }
         }
+        Standing::Running { build, worker, away, wait: Some(wait), .. } => {
+            let away = if away.is_none() { "" } else { " (not connected at the moment)" };
+            let blockers = wait.blockers.iter().map(describe).collect::<Vec<_>>().join("; ");
+            let detail = format!("on {worker}{away}, step {} waits: {blockers}", wait.step);
+            TrailStage::Running { build, detail }
+        }
         Standing::Running { build, worker, away, step, .. } => {
             let away = if away.is_none() { "" } else { " (not connected at the moment)" };
             let step = step.map(|step| format!(", step {step}")).unwrap_or_default();
@@ -109,6 +115,13 @@ fn tell(standing: Standing) -> Option<TrailStage> {
 fn trail(request: &engine::row::Request, stage: TrailStage, parts: Vec<Part>) -> Trail {
     let (id, name, owner) = (request.id, request.name.clone(), request.owner.clone());
     Trail { id, name, owner, stage, parts }
+}
+
+/// Who holds a lock where its build has ended.
+const GIVEN_UP: &str = "what was given up and may still run";
+
+fn on(worker: Option<&config::Name>) -> String {
+    worker.map(|worker| format!(" of {worker}")).unwrap_or_default()
 }
 
 /// Says in words what keeps a request waiting.
@@ -141,6 +154,14 @@ pub(super) fn describe(blocker: &Blocker) -> String {
         Blocker::Lacks { worker, lack } => format!("worker {worker}: {lack}"),
         Blocker::KeptFor { worker, request } => {
             format!("worker {worker} is kept for {request}, which needs more of it")
+        }
+        Blocker::LockHeld { lock, worker, by } => {
+            let by: Vec<String> = by.iter().map(ToString::to_string).collect();
+            let by = if by.is_empty() { GIVEN_UP.to_owned() } else { by.join(", ") };
+            format!("lock {lock}{} is held by {by}", on(worker.as_ref()))
+        }
+        Blocker::LockKept { lock, worker, request } => {
+            format!("lock {lock}{} is kept for {request}, which came before", on(worker.as_ref()))
         }
         Blocker::Behind { ahead } => format!("{ahead} ahead of it"),
     }

@@ -6,6 +6,7 @@ use config::{
     Code, Context, Decode as _, Diagnostic, Entry, Fields, Name, NameKind, Node, NodeKind,
     SourceFile, Spanned,
 };
+use engine::lock::Lock;
 use engine::reference;
 use engine::scheduler::Scheduler;
 use engine::settings::{App, Builder, Settings, WorkerGroup};
@@ -20,7 +21,6 @@ const VERSION: i64 = 1;
 const LATER: &[&str] = &[
     "auth",
     "dashboard",
-    "lock",
     "peer",
     "peer_client",
     "peer_port",
@@ -42,7 +42,7 @@ pub(super) fn decode(
 ) -> (Option<Configuration>, Vec<Diagnostic>) {
     let mut cx = Context::new(files, problems);
     let configuration = top(tree, &mut cx);
-    cx.resolve(&[reference::WORKER, reference::BUILDER]);
+    cx.resolve(&[reference::WORKER, reference::BUILDER, reference::LOCK]);
     (configuration, cx.finish())
 }
 
@@ -56,6 +56,12 @@ pub(super) fn top(tree: &Node, cx: &mut Context<'_>) -> Option<Configuration> {
     let workers = named(fields.entry("worker"), reference::WORKER, cx, |_name, node, cx| {
         WorkerGroup::decode(node, cx)
     });
+    let locks =
+        named(fields.entry("lock"), reference::LOCK, cx, |_name, node, cx| Lock::decode(node, cx));
+    let builder_tables = fields.peek("builder").map(|entry| &entry.value);
+    if let Some(locks) = &locks {
+        engine::lock::check(builder_tables, locks, cx);
+    }
     let builders = named(fields.entry("builder"), reference::BUILDER, cx, |_name, node, cx| {
         Builder::decode(node, cx)
     });
@@ -68,6 +74,7 @@ pub(super) fn top(tree: &Node, cx: &mut Context<'_>) -> Option<Configuration> {
         revision: 0,
         workers: workers?,
         schedulers: schedulers?,
+        locks: locks?,
         builders: builders?,
         retired: BTreeSet::new(),
         apps: apps?,

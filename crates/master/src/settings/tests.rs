@@ -19,7 +19,7 @@ peer_client.login = { token = "login" }
 secret.tls_key = { credential = "tls_key" }
 auth.oidc = { issuer = "https://id.example.org" }
 role.developer = { members = ["group:dev"], allow = ["view"] }
-lock.deploy = { scope = "master", max = 1 }
+lock.deploy = { scope = "master", max = 1, path = "/var/lock/deploy", was = "s" }
 pool.gpu = { kind = "resource", seats = 8 }
 session.desktop = { builder = "forwarded", reconnect = "same" }
 peer.east = { url = "https://east.example.org:9990" }
@@ -81,12 +81,12 @@ fn words_of_later_versions_are_told_as_such_and_nothing_else_is() {
     assert!(reading.problems.iter().all(|problem| problem.code == Code::NotYet), "{told:#?}");
     let words = |text: &str| text.split('`').nth(1).map(str::to_owned);
     let told: Vec<String> = told.iter().filter_map(|message| words(message)).collect();
-    let expected = "cluster web certificate key tls peer_port peer_client secret auth role lock \
+    let expected = "cluster web certificate key tls peer_port peer_client secret auth role path was \
                     pool session peer reporter dashboard registry_poll webhook file_watch timer \
                     tls certificate key was when submodules ssh_key token was nightly periodic \
                     dependent force graph triggerable try when parameters was placement \
                     was when latent aliases wait busy notify was forward \
-                    was locks parameters pools approve upload download \
+                    was parameters pools approve upload download \
                     trigger param change.image secret attach container egress junit metrics needs \
                     pam retry run_as as for_each max_parallel wait";
     assert_eq!(told.join(" "), expected);
@@ -122,6 +122,57 @@ fn the_example_is_valid() {
     let reading = read(folder.path(), &valid());
     assert_eq!(reading.problems, []);
     assert!(reading.configuration.is_some());
+}
+
+#[test]
+fn locks_that_nobody_could_be_given_are_refused_with_their_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let problems = |lock: &str, x: &str, y: &str| {
+        let text = format!(
+            "version = 1\nmaster = {{ name = \"m\" }}\n\
+             worker_port = {{ listen = \"127.0.0.1:0\", token_file = \"workers\" }}\n\
+             worker.w = {{ names = [\"w1\"] }}\nlock.a = {{ {lock} }}\nlock.b = {{}}\n\
+             app.x = {{ builder = \"x\" }}\napp.y = {{ builder = \"y\" }}\n\
+             builder.x = {{ workers = [\"w\"], {x} }}\nbuilder.y = {{ workers = [\"w\"], {y} }}\n"
+        );
+        let problems = read(folder.path(), &text).problems;
+        problems.into_iter().map(|problem| (problem.code, problem.message)).collect::<Vec<_>>()
+    };
+    let step = "steps = [{ command = [\"true\"], locks = [{ name = \"b\" }] }]";
+    let good = format!("locks = [{{ name = \"a\" }}], {step}");
+    assert_eq!(problems("max = 2", &good, &good), []);
+    let cycle = "locks = [{ name = \"b\" }], steps = [{ command = [\"true\"], locks = [{ name = \"a\" }] }]";
+    let both = problems("", &good, cycle);
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert!(both.iter().all(|(code, text)| *code == Code::LockTrouble && text.contains("waits")));
+    for (lock, x, expected) in [
+        ("", "locks = [{ name = \"b\" }]", "the lock `b` is taken twice"),
+        ("", "locks = [{ name = \"a\" }, { name = \"a\" }]", "the lock `a` is taken twice"),
+        (
+            "max = 4",
+            "locks = [{ name = \"a\", access = \"counting\", count = 5 }]",
+            "5 units of the lock `a` are never free",
+        ),
+        (
+            "scope = \"worker\", max = 4, max_for_worker = { w1 = 2 }",
+            "locks = [{ name = \"a\", access = \"counting\", count = 3 }]",
+            "3 units of the lock `a` are never free",
+        ),
+    ] {
+        let found = problems(lock, &format!("{x}, {step}"), &good);
+        assert_eq!(found, [(Code::LockTrouble, expected.to_owned())]);
+    }
+    for (lock, x, code) in [
+        ("max = 0", "locks = []", Code::OutOfRange),
+        ("max_for_worker = { w1 = 2 }", "locks = []", Code::OutOfRange),
+        ("", "locks = [{ name = \"aa\" }]", Code::UnknownName),
+        ("", "locks = [\"a\"]", Code::WrongType),
+        ("", "locks = [{ name = \"a\", count = 1 }]", Code::OutOfRange),
+        ("", "locks = [{ name = \"a\", access = \"shared\" }]", Code::OutOfRange),
+    ] {
+        let found = problems(lock, &format!("{x}, {step}"), &good);
+        assert_eq!(found.iter().map(|(code, _)| *code).collect::<Vec<_>>(), [code], "{found:?}");
+    }
 }
 
 #[test]

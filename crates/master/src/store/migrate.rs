@@ -40,6 +40,7 @@ migrations! {
     4 "keys are facts": "0004_keys_are_facts.sql";
     5 "properties": "0005_properties.sql";
     6 "collapsing": "0006_collapsing.sql";
+    7 "command locks": "0007_command_locks.sql";
 }
 
 // BIGINT is what both read as an i64; SQLite takes any word for it.

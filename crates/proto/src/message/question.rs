@@ -19,6 +19,8 @@ messages! {
     RequestLine = REQUEST;
     RequestsWanted = REQUESTS_WANTED;
     Requests = REQUESTS;
+    LocksWanted = LOCKS_WANTED;
+    Locks = LOCKS;
 }
 
 /// Asks for the newest builds.
@@ -63,6 +65,9 @@ pub struct StepLine {
     /// The number of the signal that ended its last command, if one did.
     #[serde(default)]
     pub signal: Option<i32>,
+    /// How long it waited for its locks, in µs.
+    #[serde(default)]
+    pub locks_us: i64,
     pub started_us: Option<i64>,
     pub ended_us: Option<i64>,
 }
@@ -259,4 +264,56 @@ pub struct Requests {
     /// How many living ones are missing because the list would be too long.
     #[serde(default)]
     pub left_out: u32,
+}
+
+/// Asks for the locks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocksWanted {}
+
+/// Every lock that is configured or held, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locks {
+    pub locks: Vec<LockLine>,
+}
+
+/// One lock. Times are µs since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockLine {
+    pub name: String,
+    /// `master` or `worker`; empty where the configuration no longer has it.
+    pub scope: String,
+    /// Units that may be held at once; of each worker, where that is the scope.
+    pub max: u32,
+    /// Instead of `max`, on these workers.
+    #[serde(default)]
+    pub max_for_worker: std::collections::BTreeMap<String, u32>,
+    pub holders: Vec<LockHolderLine>,
+    /// In the order in which they are served.
+    pub waiters: Vec<LockWaiterLine>,
+}
+
+/// One that holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockHolderLine {
+    /// Empty for one that was given up and may still run.
+    pub request: String,
+    /// Empty where the whole build has it.
+    pub step: String,
+    pub worker: String,
+    pub access: String,
+    pub since_us: i64,
+}
+
+/// One that waits for a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockWaiterLine {
+    pub request: String,
+    /// Empty for a request that waits for its start.
+    pub step: String,
+    /// Empty for the same.
+    pub worker: String,
+    pub access: String,
+    pub since_us: i64,
+    /// Requests of the same builder that are served after it.
+    pub behind: u64,
 }

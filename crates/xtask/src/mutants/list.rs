@@ -27,6 +27,7 @@ const CLOSE: &str = "engine/src/close.rs";
 const COLLAPSE: &str = "engine/src/collapse.rs";
 const DISPATCH: &str = "engine/src/dispatch.rs";
 const DURABLE: &str = "engine/src/durable.rs";
+const HOLDINGS: &str = "engine/src/lock/holdings.rs";
 const IMPORTANCE: &str = "engine/src/scheduler/importance.rs";
 const INDEX: &str = "engine/src/request_index.rs";
 const INTAKE: &str = "engine/src/intake.rs";
@@ -169,7 +170,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     bug(
         BUILD,
-        "StepState::Waiting if is_over && «!step.always_run»",
+        "let is_left_out = is_over && «!step.always_run»;",
         "true",
         "a step that always runs is left out",
     ),
@@ -370,5 +371,35 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "0 => «self.resources_taken(worker)»,",
         "Resources::default()",
         "what builds take of their worker is not counted",
+    ),
+    bug(
+        BUILD,
+        "Ok(None) if «self.has_to_wait(id, step)» => {",
+        "false",
+        "a step does not wait for its locks",
+    ),
+    bug(
+        DISPATCH,
+        "&& «self.are_free(locks, worker, &reserved.locks)»",
+        "true",
+        "a build does not wait for its locks",
+    ),
+    bug(
+        DISPATCH,
+        "«self.grant_locks(now)»;",
+        "()",
+        "a step that waits for its locks is never woken",
+    ),
+    bug(
+        DURABLE,
+        "«self.holdings.take(command.build, &command.worker, &command.locks)»;",
+        "()",
+        "what was given up lets go of its locks although it may run",
+    ),
+    bug(
+        HOLDINGS,
+        "(Some(held), Some(wanted)) => «held + wanted <= u64::from(max)»,",
+        "held <= u64::from(max)",
+        "a lock is given beyond its maximum",
     ),
 ];

@@ -2,12 +2,14 @@
 
 use attempt::LostReason::GivenUp;
 use attempt::Outcome;
-use engine::row::{Request, RequestState};
+use config::Name;
+use engine::lock::Access;
+use engine::row::{Build, Request, RequestState, StepState};
 use engine::{Durable, Engine, Identity, StartOrder, Write};
 
 use super::{INCARNATION, World};
 use crate::host::Host;
-use crate::yard::{EQUIPPED, GPUS};
+use crate::yard::{EQUIPPED, GPUS, LICENCE, MOST_LICENCES, TREE};
 
 impl World {
     /// What was touched equals its row: the live state holds nothing that is not written.
@@ -63,7 +65,9 @@ impl World {
                 let has = self.engine.resources(worker).amount("gpus");
                 let taken = self.engine.resources_taken(worker).amount("gpus");
                 let has_none = is_kept || taken >= has || self.engine.kept_places(worker) > 0;
-                builder == "large" || (builder == "small" && has_none)
+                let is_locked =
+                    ["licensed", "audit"].contains(&builder) && !self.licences().is_empty();
+                builder == "large" || (builder == "small" && has_none) || is_locked
             };
             let idle = durable.requests().find(|request| {
                 let settings = self.engine.settings();
@@ -78,7 +82,8 @@ impl World {
             let goes_on = durable
                 .commands()
                 .any(|command| command.build == build.id && command.half.outcome().is_none());
-            let waits = self.engine.attached(&build.worker).is_none();
+            let waits = self.engine.attached(&build.worker).is_none()
+                || (is_blocked(build) && self.trees(&build.worker) > 0);
             assert!(goes_on || waits, "nothing moves build {} of {}", build.id, build.name);
         }
     }
@@ -91,7 +96,47 @@ impl World {
         assert_eq!(given.collect::<Vec<_>>(), expected, "{} is given", order.command);
     }
 
+    /// Returns how each that has the licence has it, or may have it still.
+    fn licences(&self) -> Vec<Access> {
+        let durable = self.engine.durable();
+        let builds = durable.builds().flat_map(|build| &build.plan.locks);
+        let kept = durable.commands().filter(|row| row.half.is_unaccounted());
+        let all = builds.chain(kept.flat_map(|row| &row.locks));
+        all.filter(|claim| claim.lock.as_str() == LICENCE).map(|claim| claim.access).collect()
+    }
+
+    /// Counts the units of the licence that are held; the whole of it is one.
+    pub(super) fn licences_held(&self) -> u32 {
+        let units = self.licences().into_iter().map(|access| match access {
+            Access::Exclusive => 1,
+            Access::Counting(count) => count,
+        });
+        units.sum()
+    }
+
+    /// Counts what runs on a worker, or may run, in a step that has its tree.
+    fn trees(&self, worker: &Name) -> usize {
+        let running = self
+            .engine
+            .durable()
+            .commands()
+            .filter(|row| row.half.outcome().is_none() || row.half.is_unaccounted());
+        let here = running.filter(|row| row.worker == *worker).flat_map(|row| &row.locks);
+        here.filter(|claim| claim.lock.as_str() == TREE).count()
+    }
+
+    fn check_locks(&self) {
+        let licences = self.licences();
+        assert!(self.licences_held() <= MOST_LICENCES, "the licence is held by {licences:?}");
+        let is_whole = licences.contains(&Access::Exclusive);
+        assert!(!is_whole || licences.len() == 1, "the licence is held by {licences:?}");
+        for worker in self.machines.keys() {
+            assert!(self.trees(worker) <= 1, "two have the tree of {worker}");
+        }
+    }
+
     pub(super) fn check_step(&mut self) {
+        self.check_locks();
         for machine in self.machines.values_mut() {
             let builds = self.engine.durable().builds();
             let builds = builds.filter(|build| build.worker == machine.name).count();
@@ -136,6 +181,10 @@ impl World {
         self.database.check_sums();
         self.clients.check_accepted(&self.engine, &self.database);
     }
+}
+
+fn is_blocked(build: &Build) -> bool {
+    build.steps.iter().any(|step| matches!(step.state, StepState::Blocked { .. }))
 }
 
 fn first_difference(restored: &Durable, live: &Durable) -> String {

@@ -9,6 +9,7 @@ use engine::settings::Settings;
 use engine::{Event, Foresight, RequestName, Touched, Write};
 
 use super::World;
+use crate::yard::{LICENCE, named};
 use crate::{variation, yard};
 
 impl World {
@@ -110,6 +111,10 @@ impl World {
         let taken = builds.count() + self.engine.kept_places(&row.worker) as usize;
         let capacity = self.engine.attached(&row.worker).map_or(0, |(_, capacity)| capacity);
         assert!(taken <= capacity as usize, "{} has {taken} of {capacity}", row.worker);
+        let max = self.engine.settings().locks[&named(LICENCE)].max;
+        if !row.plan.locks.is_empty() {
+            assert!(self.licences_held() <= max, "more of the licence is held than {max}");
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError};
 macro_rules! select {
     ($tail:literal) => {
         concat!(
-            "SELECT id, build, step, part, attempt, worker, slot, boot_id, spool_id, state_detail, \
+            "SELECT id, build, step, part, attempt, worker, slot, locks, boot_id, spool_id, state_detail, \
              assigned_us, began_us, ended_us FROM command ",
             $tail
         )
@@ -29,20 +29,21 @@ pub(in crate::store) fn put(row: &Command) -> Query<'_> {
         attempt,
         worker,
         slot,
+        locks,
         assigned_us,
         began_us,
         ended_us,
     } = row;
     query!(
         "INSERT INTO command (id, build, step, part, attempt, worker, boot_id, spool_id, state, \
-         outcome, state_detail, assigned_us, began_us, ended_us, slot) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+         outcome, state_detail, assigned_us, began_us, ended_us, slot, locks) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
          ON CONFLICT (id) DO UPDATE SET build = excluded.build, step = excluded.step, \
          part = excluded.part, attempt = excluded.attempt, worker = excluded.worker, \
          boot_id = excluded.boot_id, spool_id = excluded.spool_id, state = excluded.state, \
          outcome = excluded.outcome, state_detail = excluded.state_detail, \
          assigned_us = excluded.assigned_us, began_us = excluded.began_us, \
-         ended_us = excluded.ended_us, slot = excluded.slot",
+         ended_us = excluded.ended_us, slot = excluded.slot, locks = excluded.locks",
         id.to_string(),
         build.0,
         i64::from(*step),
@@ -57,7 +58,8 @@ pub(in crate::store) fn put(row: &Command) -> Query<'_> {
         *assigned_us,
         *began_us,
         *ended_us,
-        i64::from(*slot)
+        i64::from(*slot),
+        (!locks.is_empty()).then(|| pack(locks))
     )
 }
 
@@ -99,6 +101,10 @@ pub(in crate::store) fn read(record: &Record) -> Result<Command, ReadError> {
         attempt: narrow("attempt", record.int("attempt")?)?,
         worker: name("worker", &record.text("worker")?)?,
         slot: narrow("slot", record.int("slot")?)?,
+        locks: match record.bytes_or_null("locks")? {
+            Some(cell) => unpack("locks", &cell)?,
+            None => Vec::new(),
+        },
         assigned_us: record.int("assigned_us")?,
         began_us: record.int_or_null("began_us")?,
         ended_us: record.int_or_null("ended_us")?,

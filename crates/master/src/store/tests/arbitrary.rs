@@ -8,6 +8,7 @@ use attempt::master::State;
 use attempt::{CommandId, LostReason, Outcome, Place, StopOrder};
 use config::template::{Argument, FieldPath, Root, Template};
 use config::{Condition, Context, Decode as _, Name, Node, NodeKind, Span, Value};
+use engine::lock::{Access, Claim};
 use engine::property::{Properties, Property, Source};
 use engine::resources::Resources;
 use engine::result::{Exit, Flags};
@@ -223,17 +224,24 @@ fn exit() -> impl Strategy<Value = Exit> {
     prop_oneof![any::<u8>().prop_map(Exit::Own), any::<u8>().prop_map(Exit::Ours)]
 }
 
+fn claims() -> impl Strategy<Value = Vec<Claim>> {
+    let access = prop_oneof![Just(Access::Exclusive), any::<u32>().prop_map(Access::Counting)];
+    vec((name(), access).prop_map(|(lock, access)| Claim { lock, access }), 0..3)
+}
+
 fn step_progress() -> impl Strategy<Value = StepProgress> {
     let state = prop_oneof![
         Just(StepState::Waiting),
         Just(StepState::Running),
+        (int(), int()).prop_map(|(turn, since_us)| StepState::Blocked { turn, since_us }),
         (result(), exit()).prop_map(|(result, exit)| StepState::Done { result, exit }),
     ];
-    (state, any::<u32>(), text(), option::of(int()), option::of(int())).prop_map(
-        |(state, attempts, detail, started_us, ended_us)| StepProgress {
+    (state, any::<u32>(), text(), int(), option::of(int()), option::of(int())).prop_map(
+        |(state, attempts, detail, locks_us, started_us, ended_us)| StepProgress {
             state,
             attempts,
             detail,
+            locks_us,
             started_us,
             ended_us,
         },
@@ -251,15 +259,16 @@ fn repository() -> impl Strategy<Value = Repository> {
 fn plan() -> impl Strategy<Value = Plan> {
     let repositories = btree_map(name(), repository(), 0..3);
     let amounts = vec((text(), any::<u64>()), 0..3).prop_map(Resources::new);
-    let takes = (properties(), amounts);
+    let takes = (properties(), amounts, claims());
     (any::<u32>(), name(), vec(step(), 0..4), repositories, takes).prop_map(
-        |(version, builder, steps, repositories, (properties, resources))| Plan {
+        |(version, builder, steps, repositories, (properties, resources, locks))| Plan {
             version,
             builder,
             steps,
             repositories,
             properties,
             resources,
+            locks,
         },
     )
 }
@@ -333,10 +342,10 @@ fn half() -> impl Strategy<Value = attempt::master::Command> {
 
 pub(super) fn command() -> impl Strategy<Value = Command> {
     let number = any::<u32>;
-    let place = (half(), int(), number(), number(), number(), name(), number());
+    let place = (half(), int(), number(), number(), number(), name(), number(), claims());
     let times = (int(), option::of(int()), option::of(int()));
     (place, times).prop_map(|(place, times)| {
-        let (half, build, step, part, attempt, worker, slot) = place;
+        let (half, build, step, part, attempt, worker, slot, locks) = place;
         let (assigned_us, began_us, ended_us) = times;
         Command {
             half,
@@ -346,6 +355,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
             attempt,
             worker,
             slot,
+            locks,
             assigned_us,
             began_us,
             ended_us,
@@ -413,14 +423,14 @@ fn step() -> impl Strategy<Value = Step> {
     let limits = (times, sizes);
     let flags = proptest::sample::select(vec![Flags::HALT, Flags::CONTINUE, Flags::WARN]);
     let codes = btree_map(any::<u8>(), result(), 0..3).prop_map(ExitCodes);
-    let meaning = (codes, flags, option::of(condition()));
+    let meaning = (codes, flags, option::of(condition()), claims());
     let env = vec((text(), text().prop_map(Template::literal)), 0..3);
     let names = (name(), step_kind(), env, option::of(text()), option::of(text()));
     (names, limits, meaning, any::<bool>(), any::<bool>()).prop_map(
         |(
             (name, kind, env, workdir, set_properties),
             ((timeout, silence_timeout), (max_output_bytes, max_processes, memory_bytes)),
-            (exit_codes, flags, when),
+            (exit_codes, flags, when, locks),
             always_run,
             retry_safe,
         )| Step {
@@ -433,6 +443,7 @@ fn step() -> impl Strategy<Value = Step> {
             max_output_bytes,
             max_processes,
             memory_bytes,
+            locks,
             when,
             set_properties,
             exit_codes,

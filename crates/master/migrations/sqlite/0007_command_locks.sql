@@ -1,0 +1,2 @@
+-- What a command's build and step hold as long as it may run.
+ALTER TABLE command ADD COLUMN locks BLOB;
