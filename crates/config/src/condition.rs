@@ -22,6 +22,11 @@ impl Condition {
         &self.text
     }
 
+    /// Reads a condition that is judged before there is a worker.
+    pub fn decode_early(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
+        decode(node, Known::BeforeWorker, cx)
+    }
+
     /// Says whether it holds.
     ///
     /// # Errors
@@ -37,8 +42,8 @@ impl Condition {
 }
 
 /// Reads a condition.
-pub(crate) fn parse(text: &str) -> Result<Condition, BadExpression> {
-    let (expression, kind) = expression::parse(text, Known::OfBuild)?;
+pub(crate) fn parse(text: &str, known: Known) -> Result<Condition, BadExpression> {
+    let (expression, kind) = expression::parse(text, known)?;
     if !kind.fits(&Type::Bool) {
         let message = format!("a condition is true or false, and this is {kind}");
         let kind = Wrong::Type;
@@ -49,8 +54,12 @@ pub(crate) fn parse(text: &str) -> Result<Condition, BadExpression> {
 
 impl Decode for Condition {
     fn decode(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
-        let text = String::decode(node, cx)?;
-        let parsed = parse(&text);
-        parsed.inspect_err(|bad| template::report(node.span, &text, bad, cx)).ok()
+        decode(node, Known::OfBuild, cx)
     }
+}
+
+fn decode(node: &Node, known: Known, cx: &mut Context<'_>) -> Option<Condition> {
+    let text = String::decode(node, cx)?;
+    let parsed = parse(&text, known);
+    parsed.inspect_err(|bad| template::report(node.span, &text, bad, cx)).ok()
 }

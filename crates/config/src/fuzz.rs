@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::condition;
 use crate::context::Context;
 use crate::decode::Decode as _;
+use crate::expression::Known;
 use crate::filter::ChangeFilter;
 use crate::source::SourceFile;
 use crate::template::{self, FieldPath};
@@ -45,7 +46,7 @@ pub fn template(input: &[u8]) {
         let filled = template.render(&scope).unwrap_or_default();
         assert!(filled.len() <= text.len().max(1) * MOST_FILLED_BYTES);
     }
-    if let Ok(condition) = condition::parse(text) {
+    if let Ok(condition) = condition::parse(text, Known::OfBuild) {
         drop(condition.holds(&scope));
     }
     let files = vec![file("")];

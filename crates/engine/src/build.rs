@@ -9,7 +9,7 @@ use crate::decision::{Action, Directive, StartOrder};
 use crate::engine::Engine;
 use crate::id::{BuildId, RequestId};
 use crate::plan::Plan;
-use crate::property::{Origins, Properties};
+use crate::property::{Origins, Phase, Properties};
 use crate::result::{self, BuildResult, Exit, exit_code};
 use crate::row::{Build, Command, RequestState, StepProgress, StepState};
 use crate::step::RenderFailed;
@@ -251,7 +251,8 @@ impl Engine {
 
     fn subject<'a>(&'a self, build: &'a Build) -> Option<Subject<'a>> {
         let request = self.durable.request(build.request)?;
-        Some(Subject(Origins { change: self.durable.change(request.change)?, request, build }))
+        let change = self.durable.change(request.change)?;
+        Some(Subject(Origins { change, request, phase: Phase::Build(build) }))
     }
 
     /// Leaves out every step that was not begun, those that always run among them.

@@ -13,6 +13,7 @@
 //!
 //! Where to add things: a scheduler kind is one file in `scheduler`, a step kind one in `step`.
 
+mod admit;
 mod audience;
 mod backup;
 mod build;

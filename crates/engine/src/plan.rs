@@ -49,19 +49,24 @@ impl Plan {
             builder: name,
             steps: builder.steps.clone(),
             repositories,
-            properties: configured(builder, worker, settings),
+            properties: configured(builder, Some(worker), settings),
             resources: builder.resources.clone(),
             locks: builder.locks.clone(),
         }
     }
 }
 
-/// Later ones replace earlier ones: their sources rank higher.
-fn configured(builder: &Builder, worker: &Name, settings: &Settings) -> Properties {
+/// Returns what the configuration gives a build. Later ones replace earlier ones: their sources rank
+/// higher.
+pub(crate) fn configured(
+    builder: &Builder,
+    worker: Option<&Name>,
+    settings: &Settings,
+) -> Properties {
     let mut properties = property::from(&Source::Default, &builder.default_properties);
     properties.extend(property::from(&Source::Global, &settings.properties));
     properties.extend(property::from(&Source::Builder, &builder.properties));
-    for (group, worker) in settings.groups_of(worker) {
+    for (group, worker) in worker.into_iter().flat_map(|worker| settings.groups_of(worker)) {
         properties.extend(property::from(&Source::Worker(group.clone()), &worker.properties));
     }
     properties

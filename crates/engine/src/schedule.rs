@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use config::Name;
 
-use crate::decision::Action;
 use crate::engine::Engine;
-use crate::id::{BuildsetId, ChangeId, RequestName};
+use crate::id::{BuildsetId, ChangeId, RequestId, RequestName};
 use crate::property::{self, Properties, Source};
 use crate::row::{OnDisconnect, Pending, Request, RequestState};
 use crate::scheduler::{Scheduler, Weight};
@@ -136,8 +135,9 @@ impl Engine {
             properties: property::from(&source, &scheduler.properties),
         };
         let new: Vec<_> = scheduler.builders.iter().map(make).collect();
-        let made: Vec<RequestName> =
-            new.into_iter().map(|new| self.add_request_in(now, buildset, new)).collect();
+        let (ids, made): (Vec<RequestId>, Vec<RequestName>) =
+            new.into_iter().map(|new| self.add_request_in(now, buildset, new)).unzip();
+        self.admit(now, &ids);
         if scheduler.cancelling.old_builds {
             self.cancel_old_builds(now, scheduler, &made);
         }
@@ -157,10 +157,17 @@ impl Engine {
 
     pub(crate) fn add_request(&mut self, now: Now, new: NewRequest) -> RequestName {
         let buildset = self.durable.next_buildset();
-        self.add_request_in(now, buildset, new)
+        let (id, name) = self.add_request_in(now, buildset, new);
+        self.admit(now, &[id]);
+        name
     }
 
-    fn add_request_in(&mut self, now: Now, buildset: BuildsetId, new: NewRequest) -> RequestName {
+    fn add_request_in(
+        &mut self,
+        now: Now,
+        buildset: BuildsetId,
+        new: NewRequest,
+    ) -> (RequestId, RequestName) {
         let id = self.durable.next_request();
         let name = self.durable.next_name(&new.label);
         let newest = new.changes.last().copied();
@@ -184,8 +191,6 @@ impl Engine {
             properties: new.properties,
             state: RequestState::Waiting,
         });
-        self.collapse(id);
-        self.actions.push(Action::RequestChanged { request: id });
-        name
+        (id, name)
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use config::{
-    AtLeastOne, Code, Context, Decode, Diagnostic, Fields, Name, Node, Requirement, Spanned, Value,
-    choice,
+    AtLeastOne, Code, Condition, Context, Decode, Diagnostic, Fields, Name, Node, Requirement,
+    Spanned, Value, choice,
 };
 
 use crate::lock::{self, Claim, Lock};
@@ -61,6 +61,8 @@ pub struct Builder {
     pub properties: BTreeMap<String, Value>,
     /// What they know where nothing else says so.
     pub default_properties: BTreeMap<String, Value>,
+    /// Its requests are skipped where it does not hold.
+    pub when: Option<Condition>,
     /// What a worker has to be or have.
     pub require: Option<Requirement>,
     /// What a build takes of its worker.
@@ -205,6 +207,10 @@ impl Decode for Builder {
         let description = fields.or("description", String::new(), cx);
         let properties = property::table(&mut fields, "properties", cx);
         let default_properties = property::table(&mut fields, "default_properties", cx);
+        let when = match fields.entry("when") {
+            Some(entry) => Condition::decode_early(&entry.value, cx).map(Some),
+            None => Some(None),
+        };
         let require = fields.optional("require", cx);
         let resources = fields.or("resources", Resources::default(), cx);
         let locks = lock::claims(&mut fields, cx);
@@ -218,6 +224,7 @@ impl Decode for Builder {
             description: description?,
             properties: properties?,
             default_properties: default_properties?,
+            when: when?,
             require: require?,
             resources: resources?,
             locks: locks?,

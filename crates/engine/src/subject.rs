@@ -1,11 +1,11 @@
-//! What templates and filters of a build can see.
+//! What templates, conditions and filters of a build can see.
 
 use config::filter::Attribute;
 use config::template::{Argument, FieldPath, Root, Template};
 use config::{Condition, Name, Value};
 
 use crate::property::{self, Origins};
-use crate::row::{Build, Change};
+use crate::row::{Change, Request};
 use crate::step::Repository;
 
 /// What a command is for.
@@ -17,8 +17,8 @@ impl<'a> Subject<'a> {
         self.0.change
     }
 
-    fn build(&self) -> &'a Build {
-        self.0.build
+    fn request(&self) -> &'a Request {
+        self.0.request
     }
 
     /// Expands a template to exact bytes.
@@ -42,7 +42,7 @@ impl<'a> Subject<'a> {
 
     /// Returns the repository of a change source, as the plan pinned it.
     pub(crate) fn repository(&self, source: &Name) -> Option<&Repository> {
-        self.build().plan.repositories.get(source)
+        self.0.phase.build()?.plan.repositories.get(source)
     }
 
     /// Returns what the caller of an app passed in its environment.
@@ -58,7 +58,7 @@ impl<'a> Subject<'a> {
             Root::Revision => self.revision_field(field),
             Root::Prop => self.0.get(field).map(|property| property.value),
             Root::User => self.user_field(field),
-            Root::Worker => Some(Value::Str(self.build().worker.to_string())),
+            Root::Worker => self.0.phase.build().map(|build| Value::Str(build.worker.to_string())),
             Root::Build => self.build_field(field),
         }
     }
@@ -77,9 +77,9 @@ impl<'a> Subject<'a> {
 
     fn build_field(&self, field: &str) -> Option<Value> {
         match field {
-            "number" => Some(Value::Int(self.build().name.number)),
-            "builder" => Some(Value::Str(self.build().builder.to_string())),
-            "id" => Some(Value::Str(self.build().name.to_string())),
+            "number" => Some(Value::Int(self.request().name.number)),
+            "builder" => Some(Value::Str(self.request().builder.to_string())),
+            "id" => Some(Value::Str(self.request().name.to_string())),
             _ => None,
         }
     }

@@ -37,6 +37,43 @@ steps = [
     assert_eq!(why, "its condition does not hold: version(prop.python) < version(\"3.10\")");
 }
 
+/// Nobody is attached, so nothing can run.
+#[test]
+fn a_builder_whose_condition_does_not_hold_is_skipped_without_a_worker() {
+    let yard = Yard::new(
+        r#"
+app.x = { builder = "x" }
+scheduler.push = { type = "any_branch", change_source = "launch", filter = { category = { not = "launch" } }, builders = ["x"] }
+[builder.x]
+workers = ["local"]
+when = "change.branch == 'main'"
+steps = [{ command = ["true"] }]
+"#,
+    );
+    let master = yard.start_master();
+    let why = "the condition of builder x does not hold: change.branch == 'main'";
+    let ran = yard.changeport(&["run", "x"]);
+    assert_eq!((ran.code(), ran.out().as_str()), (75, ""));
+    assert!(ran.err().contains(why), "{}", ran.err());
+    assert_eq!(yard.changeport(&["send", "--branch", "next"]).code(), 0);
+    assert_eq!(yard.changeport(&["send", "--branch", "main"]).code(), 0);
+    master.kill();
+    let _master = yard.start_master();
+    assert_eq!(yard.changeport(&["wait", "x#2"]).code(), 0, "there was nothing to do");
+    let told = yard.master(&["why", "x#2"]).out();
+    assert!(told.contains(&format!("ended: SKIPPED, {why}")), "{told}");
+    let queue = yard.ask(&["queue"]);
+    assert!(queue.len() == 1 && queue[0]["request"] == "x#3", "{queue:?}");
+    assert!(yard.ask(&["builds"]).is_empty());
+    yard.configure(
+        "[builder.x]\nworkers = [\"local\"]\nwhen = \"worker.name == 'w1'\"\n\
+         steps = [{ command = [\"true\"] }]\n",
+    );
+    let checked = yard.master(&["check"]);
+    assert_eq!(checked.code(), 78);
+    assert!(checked.out().contains("judged before there is one"), "{}", checked.out());
+}
+
 #[test]
 fn mistakes_in_expressions_are_told_at_their_place() {
     let yard = Yard::new(

@@ -156,6 +156,10 @@ impl Checker<'_> {
                 format!("`{word}` is not known before there is a worker; `worker` has {known}");
             return Err(name(message, None));
         }
+        if self.known == Known::BeforeWorker && root == Root::Worker {
+            let message = "`worker` is not known here: this is judged before there is one";
+            return Err(name(message, None));
+        }
         if let (Some(known), Some(field)) = (self.fields(root), fields.first())
             && !known.contains(&field.as_str())
         {
@@ -169,7 +173,7 @@ impl Checker<'_> {
     fn fields(&self, root: Root) -> Option<&'static [&'static str]> {
         match (self.known, root) {
             (Known::OfWorker, Root::Worker) => Some(WORKER_FIELDS),
-            (Known::OfWorker | Known::OfBuild, _) => root.fields(),
+            (Known::OfWorker | Known::BeforeWorker | Known::OfBuild, _) => root.fields(),
         }
     }
 

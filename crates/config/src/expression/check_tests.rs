@@ -48,6 +48,15 @@ fn names_are_checked_and_the_probable_one_is_told() {
 }
 
 #[test]
+fn what_is_judged_before_there_is_a_worker_knows_none() {
+    let early = |source| super::parse(source, Known::BeforeWorker).map_err(|bad| bad.kind);
+    for source in ["change.branch == 'main' && prop.x", "args", "user.name", "build.number"] {
+        assert!(early(source).is_ok(), "{source}");
+    }
+    assert_eq!(early("worker.name == 'w1'"), Err(Wrong::Name));
+}
+
+#[test]
 fn types_are_checked_as_far_as_they_are_known() {
     for source in [
         "1 + 'a'",

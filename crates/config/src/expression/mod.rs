@@ -28,6 +28,8 @@ pub(crate) use types::Type;
 pub(crate) enum Known {
     /// Everything of a build; of its worker no more than the name, as that is all that stays.
     OfBuild,
+    /// The same before it has a worker.
+    BeforeWorker,
     /// Everything of a worker, before a build is given to it.
     OfWorker,
 }

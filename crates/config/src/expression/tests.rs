@@ -103,8 +103,8 @@ fn what_does_not_go_together_says_so() {
         let refused = evaluate(source).unwrap_err().to_string();
         assert!(refused.contains(why), "{source}: {refused}");
     }
-    assert!(condition::parse("prop.level").unwrap().holds(&scope).is_err());
-    assert!(condition::parse("'x'").is_err(), "a text is no condition");
+    assert!(condition::parse("prop.level", Known::OfBuild).unwrap().holds(&scope).is_err());
+    assert!(condition::parse("'x'", Known::OfBuild).is_err(), "a text is no condition");
 }
 
 #[test]

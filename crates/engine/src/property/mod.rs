@@ -123,7 +123,36 @@ const STANDARD: [&str; 9] = [
 pub struct Origins<'a> {
     pub change: &'a Change,
     pub request: &'a Request,
-    pub build: &'a Build,
+    pub phase: Phase<'a>,
+}
+
+/// How far a request is.
+#[derive(Debug, Clone, Copy)]
+pub enum Phase<'a> {
+    /// It has no worker, and what the configuration gives its build without one.
+    Early(&'a Properties),
+    Build(&'a Build),
+}
+
+impl<'a> Phase<'a> {
+    pub(crate) fn build(self) -> Option<&'a Build> {
+        match self {
+            Self::Early(_) => None,
+            Self::Build(build) => Some(build),
+        }
+    }
+
+    fn configured(self) -> &'a Properties {
+        match self {
+            Self::Early(configured) => configured,
+            Self::Build(build) => &build.plan.properties,
+        }
+    }
+
+    /// Returns what its steps have set.
+    fn set(self) -> Option<&'a Properties> {
+        self.build().map(|build| &build.properties)
+    }
 }
 
 impl Origins<'_> {
@@ -134,27 +163,29 @@ impl Origins<'_> {
         }
         let change = self.change.properties.get(name);
         let found = [
-            self.build.plan.properties.get(name).cloned(),
+            self.phase.configured().get(name).cloned(),
             change.map(|value| Property { value: value.clone(), source: Source::Change }),
             self.request.properties.get(name).cloned(),
             self.standard(name).map(|value| Property { value, source: Source::Build }),
-            self.build.properties.get(name).cloned(),
+            self.phase.set().and_then(|set| set.get(name).cloned()),
         ];
         found.into_iter().flatten().max_by_key(|property| property.source.rank())
     }
 
     /// Returns all of them.
     pub fn all(&self) -> Properties {
-        let names = self.build.plan.properties.keys();
+        let names = self.phase.configured().keys();
         let names = names.chain(self.change.properties.keys());
         let names = names.chain(self.request.properties.keys());
-        let names = names.chain(self.build.properties.keys()).map(String::as_str);
+        let names = names
+            .chain(self.phase.set().into_iter().flat_map(Properties::keys))
+            .map(String::as_str);
         let names = names.chain(STANDARD).chain(RESERVED);
         names.filter_map(|name| Some((name.to_owned(), self.get(name)?))).collect()
     }
 
     fn standard(&self, name: &str) -> Option<Value> {
-        let (change, build) = (self.change, self.build);
+        let (change, request) = (self.change, self.request);
         let text = |text: &str| Some(Value::Str(text.to_owned()));
         match name {
             "branch" => text(change.branch.as_deref()?),
@@ -162,10 +193,10 @@ impl Origins<'_> {
             "repository" => text(&change.repository),
             "project" => text(&change.project),
             "codebase" => text(&change.codebase),
-            "reason" => text(&self.request.reason),
-            "buildername" => text(build.builder.as_str()),
-            "buildnumber" => Some(Value::Int(build.name.number)),
-            "workername" => text(build.worker.as_str()),
+            "reason" => text(&request.reason),
+            "buildername" => text(request.builder.as_str()),
+            "buildnumber" => Some(Value::Int(request.name.number)),
+            "workername" => text(self.phase.build()?.worker.as_str()),
             _ => None,
         }
     }

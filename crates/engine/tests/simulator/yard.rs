@@ -124,6 +124,7 @@ pub(crate) fn settings() -> Settings {
         description: String::new(),
         properties: BTreeMap::new(),
         default_properties: property("level", LEVEL),
+        when: None,
         require: None,
         resources: Resources::default(),
         locks: Vec::new(),

@@ -3,6 +3,7 @@
 //! `yard` drives an engine by events as the shells do, with workers that do what they are told;
 //! the configuration is the text an administrator writes.
 
+mod admission;
 mod audience;
 mod backup;
 mod building;

@@ -3,7 +3,7 @@
 use attempt::{LostReason, Outcome, Properties, StopOrder};
 use config::Value;
 use engine::BuildResult::{self, Cancelled, Exception, Failure, Success};
-use engine::property::{Origins, Source};
+use engine::property::{Origins, Phase, Source};
 use engine::{LaunchWait, NewChange};
 
 use crate::yard::{ANN, SOURCE, Yard, accepted, named};
@@ -208,7 +208,7 @@ fn all_properties_of_a_build_are_shown_with_their_source() {
     let request = durable.request(yard.id("ci#1")).unwrap();
     let build = durable.builds().next().unwrap();
     let change = durable.change(request.change).unwrap();
-    let all = Origins { change, request, build }.all();
+    let all = Origins { change, request, phase: Phase::Build(build) }.all();
     let shown: Vec<String> = all
         .iter()
         .map(|(name, property)| format!("{name}={} ({})", property.value, property.source))

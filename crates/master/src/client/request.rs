@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use attempt::StopOrder;
 use config::Name;
-use engine::property::{Origins, Properties, to_json};
+use engine::property::{Origins, Phase, Properties, to_json};
 use engine::row::{Request, RequestState};
 use engine::{Abandoned, Answer, Event, Prioritized, RequestName, StopScope, Stopped};
 use proto::message::hello::Refusal;
@@ -240,7 +240,7 @@ async fn known(session: &Session<'_>, request: &Request) -> anyhow::Result<Prope
     let build = session.parts.store.build_by_name(&request.name, None).await?;
     let change = session.parts.store.change_by_id(request.change).await?;
     let (Some(build), Some(change)) = (build, change) else { return Ok(Properties::new()) };
-    Ok(Origins { change: &change, request, build: &build }.all())
+    Ok(Origins { change: &change, request, phase: Phase::Build(&build) }.all())
 }
 
 /// Most properties in an answer, in bytes: with all else it has to fit a frame.
