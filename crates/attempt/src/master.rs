@@ -63,6 +63,9 @@ pub enum Input<'a> {
     GiveUp,
     /// The log is complete, synced and its index committed.
     LogSealed,
+    /// Nothing was sent on this connection where `Output::Send` asked for a start: the order could
+    /// not be made, and the text says why.
+    Unsent(&'a str),
 }
 
 /// What to do about it.
@@ -118,6 +121,7 @@ impl Command {
             Input::Stop(order) => self.stop(order, link),
             Input::GiveUp => self.give_up(link),
             Input::LogSealed => self.sealed(link),
+            Input::Unsent(why) => self.unsent(why),
         }
     }
 
@@ -238,6 +242,21 @@ impl Command {
                 self.account(*log_bytes)
             }
             (State::Sealed { .. }, View::Ended { .. }) => self.final_ack(link),
+        }
+    }
+
+    /// A start is asked for only where the worker has not got the command, once a connection. So if
+    /// nothing came of that, it never ran; and if the worker has reported it since, it did hear.
+    fn unsent(&mut self, why: &str) -> Vec<Output> {
+        match &self.state {
+            State::Assigned { stop: Some(_) } => self.end(Outcome::Cancelled, 0),
+            State::Assigned { stop: None } => self.end(Outcome::Unsent(why.to_owned()), 0),
+            State::Running { .. }
+            | State::Doubtful { .. }
+            | State::Ended { .. }
+            | State::GivenUp
+            | State::LogGivenUp { .. }
+            | State::Sealed { .. } => Vec::new(),
         }
     }
 

@@ -16,6 +16,8 @@ pub enum Outcome {
     Cancelled,
     /// It could not be executed; the text says why.
     NotStarted(String),
+    /// Its order could not be made, so its worker never heard of it; the text says why.
+    Unsent(String),
     /// What became of it is not known; it may have run.
     Lost(LostReason),
 }
@@ -83,6 +85,7 @@ impl Outcome {
             "exited" => inner.parse().ok().map(Self::Exited),
             "signal" => inner.parse().ok().map(Self::Signal),
             "not_started" => Some(Self::NotStarted(inner.to_owned())),
+            "unsent" => Some(Self::Unsent(inner.to_owned())),
             "lost" => LostReason::from_word(inner).map(Self::Lost),
             _ => None,
         }
@@ -100,6 +103,7 @@ impl fmt::Display for Outcome {
             Self::ProcessLimit => f.write_str("pids_limit"),
             Self::Cancelled => f.write_str("cancelled"),
             Self::NotStarted(why) => write!(f, "not_started({why})"),
+            Self::Unsent(why) => write!(f, "unsent({why})"),
             Self::Lost(reason) => write!(f, "lost({})", reason.word()),
         }
     }
@@ -120,6 +124,7 @@ mod tests {
             Outcome::Cancelled,
             Outcome::NotStarted("cannot run (x): no such file (os error 2)".to_owned()),
             Outcome::NotStarted(String::new()),
+            Outcome::Unsent("read secret `x` (a file): no".to_owned()),
         ];
         outcomes.extend(LostReason::WORDS.map(|(reason, _)| Outcome::Lost(reason)));
         for outcome in outcomes {

@@ -403,7 +403,7 @@ impl World {
         let witness = &self.host.witness;
         match outcome {
             Outcome::Lost(_) => {}
-            Outcome::Cancelled | Outcome::NotStarted(_) => {
+            Outcome::Cancelled | Outcome::NotStarted(_) | Outcome::Unsent(_) => {
                 assert!(!witness.executions.contains_key(&id), "{id} ran, yet it is {outcome}");
             }
             Outcome::Exited(_)

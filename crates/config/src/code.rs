@@ -71,16 +71,28 @@ codes! {
     TemplateInScript = "E0402", "template in a script",
         "The body of a script is never expanded, so that no value can become code. Pass the \
          value by the step's `env` and use it as a shell variable.";
+    SecretElsewhere = "E0403", "secret where it would be seen",
+        "The value of a secret reaches a command by its environment alone: arguments are seen by \
+         everybody on the worker's machine, and scripts, conditions and properties are stored. \
+         Write env = { TOKEN = \"${secret.token}\" } in the step and read the variable there.";
     Insecure = "E0501", "insecure setting",
         "The setting gives access without proof of identity, or sends secrets in clear. Where \
          that is really wanted it has to be said with `insecure = true`.";
     Unreadable = "E0502", "unreadable file",
         "A file the configuration names cannot be read, or can be read by others although it \
-         holds a secret.";
+         holds a secret. `chmod o=` takes it from them; what they may have read is better \
+         replaced.";
     DeniedVariable = "E0504", "variable that never passes",
         "By this variable a caller would decide what programs load or run as the user of the \
          worker, so it does not pass from a caller to an app, whatever the app's `env` says. A \
          step's own `env` and the `env` of `worker.toml` are yours and may set it.";
+    GroupReadable = "W0505", "secret that a group can read",
+        "The file holds a secret and its group can read it. Where the group is not there for that, \
+         `chmod g=` takes it from them.";
+    SecretUnread = "W0506", "secret that cannot be read",
+        "The file with a secret cannot be read by whoever looks now. That may be right: only the \
+         master has to read it. A step that needs a secret which the master cannot read ends \
+         without having run, and says so.";
     SecretInAddress = "W0503", "password in an address",
         "The configuration is stored with every revision, and the address of a repository is part \
          of plans and of git's command line. A password does not belong there: use ssh with a key, \

@@ -60,7 +60,11 @@ impl Diagnostic {
     /// Returns whether it stops the configuration from being used.
     pub fn severity(&self) -> Severity {
         match self.code {
-            Code::Unused | Code::NoEffect | Code::SecretInAddress => Severity::Warning,
+            Code::Unused
+            | Code::NoEffect
+            | Code::SecretInAddress
+            | Code::GroupReadable
+            | Code::SecretUnread => Severity::Warning,
             Code::Syntax
             | Code::NotYet
             | Code::UnknownKey
@@ -77,6 +81,7 @@ impl Diagnostic {
             | Code::BadSize
             | Code::BadTemplate
             | Code::TemplateInScript
+            | Code::SecretElsewhere
             | Code::Insecure
             | Code::Unreadable
             | Code::DeniedVariable => Severity::Error,

@@ -4,6 +4,7 @@
 //! values are put in as exact bytes and are never looked at again.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,8 @@ use crate::context::Context;
 use crate::decode::Decode;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{self, BadExpression, Expr, Known, Type, Wrong};
-use crate::source::Span;
+use crate::name::Name;
+use crate::source::{Span, Spanned};
 use crate::tree::Node;
 use crate::value::Value;
 
@@ -83,6 +85,16 @@ enum Piece {
     Literal(String),
     Field(FieldPath),
     Expression(Expr),
+    /// Its value is put in where the command is made, and not before.
+    Secret(Name),
+}
+
+/// A part of an expanded template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    Bytes(Vec<u8>),
+    /// The value of the secret belongs here.
+    Secret(Name),
 }
 
 /// An element of an argument vector.
@@ -125,9 +137,33 @@ impl Template {
     /// When a field is not there, is no text, or holds NUL.
     pub fn render(&self, scope: Scope<'_>) -> Result<Vec<u8>, RenderError> {
         let mut bytes = Vec::new();
+        for part in self.render_parts(scope)? {
+            match part {
+                Part::Bytes(part) => bytes.extend(part),
+                Part::Secret(name) => return Err(RenderError::Missing(format!("secret.{name}"))),
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Says whether it has secrets in it.
+    pub fn has_secrets(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Secret(_)))
+    }
+
+    /// Expands to exact bytes and the names of secrets.
+    ///
+    /// # Errors
+    /// When a field is not there, is no text, or holds NUL.
+    pub fn render_parts(&self, scope: Scope<'_>) -> Result<Vec<Part>, RenderError> {
+        let (mut parts, mut bytes) = (Vec::new(), Vec::new());
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(text) => bytes.extend_from_slice(text.as_bytes()),
+                Piece::Secret(name) => {
+                    parts.push(Part::Bytes(std::mem::take(&mut bytes)));
+                    parts.push(Part::Secret(name.clone()));
+                }
                 Piece::Field(path) => {
                     let value =
                         scope(path).ok_or_else(|| RenderError::Missing(path.to_string()))?;
@@ -138,7 +174,20 @@ impl Template {
                 }
             }
         }
-        Ok(bytes)
+        parts.push(Part::Bytes(bytes));
+        parts.retain(|part| !matches!(part, Part::Bytes(bytes) if bytes.is_empty()));
+        Ok(parts)
+    }
+
+    /// Reads the value of an environment variable, where secrets may stand, with those it names.
+    pub fn decode_for_env(node: &Node, cx: &mut Context<'_>) -> Option<(Self, Vec<Spanned<Name>>)> {
+        let text = String::decode(node, cx)?;
+        let parsed = pieces(&text, Secrets::Named).and_then(|(pieces, named)| {
+            let place = |at| cx.within(node.span, &text, at);
+            let name = |(name, at)| Spanned { value: name, span: place(at) };
+            Ok((whole(pieces)?, named.into_iter().map(name).collect()))
+        });
+        parsed.inspect_err(|bad| report(node.span, &text, bad, cx)).ok()
     }
 }
 
@@ -240,9 +289,20 @@ fn length(text: &str) -> Option<usize> {
     None
 }
 
-/// Reads a text, each piece with its type.
-fn pieces(text: &str) -> Result<Vec<(Piece, Type)>, BadExpression> {
-    let mut pieces = Vec::new();
+/// Whether a text may name secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    Named,
+    Refused,
+}
+
+type Pieces = Vec<(Piece, Type)>;
+/// Secrets that a text names, with their places in it.
+type Named = Vec<(Name, Range<usize>)>;
+
+/// Reads a text, each piece with its type. Returns the secrets it names with their places.
+fn pieces(text: &str, secrets: Secrets) -> Result<(Pieces, Named), BadExpression> {
+    let (mut pieces, mut named) = (Vec::new(), Vec::new());
     for part in split(text)? {
         match part {
             Raw::Literal(literal) if literal.is_empty() => {}
@@ -250,6 +310,14 @@ fn pieces(text: &str) -> Result<Vec<(Piece, Type)>, BadExpression> {
             Raw::Expression(source, at) => {
                 let trimmed = source.trim_start();
                 let at = at + source.len() - trimmed.len();
+                // No expression: names have dashes and dots.
+                let name = trimmed.trim_end().strip_prefix("secret.");
+                let name = name.filter(|_| secrets == Secrets::Named).map(Name::parse);
+                if let Some(Ok(name)) = name {
+                    pieces.push((Piece::Secret(name.clone()), Type::Text));
+                    named.push((name, at..at + trimmed.trim_end().len()));
+                    continue;
+                }
                 let (expression, kind) = expression::parse(trimmed.trim_end(), Known::OfBuild)
                     .map_err(|bad| {
                         let place = bad.place.unwrap_or(0..trimmed.trim_end().len());
@@ -265,19 +333,21 @@ fn pieces(text: &str) -> Result<Vec<(Piece, Type)>, BadExpression> {
             }
         }
     }
-    Ok(pieces)
+    Ok((pieces, named))
 }
 
 /// Reads a text in which every expression is a text.
 pub(crate) fn parse(text: &str) -> Result<Template, BadExpression> {
-    whole(pieces(text)?)
+    whole(pieces(text, Secrets::Refused)?.0)
 }
 
-fn whole(pieces: Vec<(Piece, Type)>) -> Result<Template, BadExpression> {
+fn whole(pieces: Pieces) -> Result<Template, BadExpression> {
     for (piece, kind) in &pieces {
         let what = match piece {
             Piece::Field(path) => format!("`{path}`"),
-            Piece::Literal(_) | Piece::Expression(_) => "an expression here".to_owned(),
+            Piece::Literal(_) | Piece::Secret(_) | Piece::Expression(_) => {
+                "an expression here".to_owned()
+            }
         };
         let rest = match kind {
             Type::List(_) => "can only stand as a whole element",
@@ -298,7 +368,7 @@ fn whole(pieces: Vec<(Piece, Type)>) -> Result<Template, BadExpression> {
 
 /// Reads an element of an argument vector.
 fn argument(text: &str) -> Result<Argument, BadExpression> {
-    let mut pieces = pieces(text)?;
+    let (mut pieces, _) = pieces(text, Secrets::Refused)?;
     let is_list = matches!(pieces.as_slice(), [(Piece::Expression(_), Type::List(_) | Type::Any)]);
     match pieces.as_slice() {
         [(Piece::Field(path), _)] => return Ok(Argument::Splice(path.clone())),
@@ -313,12 +383,20 @@ fn argument(text: &str) -> Result<Argument, BadExpression> {
 
 /// Reports what is wrong with an expression in a text, at its place.
 pub(crate) fn report(span: Span, text: &str, bad: &BadExpression, cx: &mut Context<'_>) {
-    let code = if bad.kind == Wrong::Later { Code::NotYet } else { Code::BadTemplate };
+    let code = match bad.kind {
+        Wrong::Later => Code::NotYet,
+        Wrong::Secret => Code::SecretElsewhere,
+        Wrong::TooLarge | Wrong::Syntax | Wrong::Name | Wrong::Type => Code::BadTemplate,
+    };
     let span = bad.place.clone().map_or(span, |place| cx.within(span, text, place));
     let problem = Diagnostic::new(code, span, bad.to_string());
     cx.report(match (bad.kind, &bad.near) {
         (_, Some(near)) => problem.label(format!("did you mean `{near}`?")),
         (Wrong::Later, None) => problem,
+        (Wrong::Secret, None) => problem.help(
+            "use the environment of the step: env = { TOKEN = \"${secret.token}\" }, and read \
+             `TOKEN` in the program",
+        ),
         (Wrong::TooLarge | Wrong::Syntax | Wrong::Name | Wrong::Type, None) => {
             problem.help(if text.contains("${") {
                 "`$${` is a literal `${`; docs/CONFIGURATION.md has the expressions"
@@ -348,7 +426,7 @@ pub fn check_script(body: &str, span: Span, cx: &mut Context<'_>) {
     for (at, _) in body.match_indices("${") {
         let inner = body[at + 2..].split('}').next().unwrap_or_default();
         let Some((root, _)) = inner.split_once('.') else { continue };
-        if Root::from_word(root).is_some() || expression::is_later_root(root) {
+        if Root::from_word(root).is_some() || expression::is_other_root(root) {
             let message = format!("`${{{inner}}}` is not expanded in a script");
             let name = inner.replace('.', "_").to_uppercase();
             cx.report(Diagnostic::new(Code::TemplateInScript, span, message).help(format!(

@@ -237,6 +237,7 @@ impl Engine {
             program: rendered.program,
             argv: rendered.argv,
             env: rendered.env,
+            secret_env: rendered.secret_env,
             builder: build.builder.clone(),
             slot: build.slot,
             workdir: step.workdir.clone().unwrap_or_default().into_bytes(),

@@ -2,6 +2,7 @@
 
 use attempt::{CommandId, Stamp, StopOrder};
 use config::Name;
+use config::template::Part;
 
 use crate::event::Ticket;
 use crate::id::{ChangeId, RequestId, RequestName};
@@ -68,6 +69,9 @@ pub struct StartOrder {
     pub program: Program,
     pub argv: Vec<Vec<u8>>,
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Variables with secrets in them. Whoever sends the order reads their values, or tells
+    /// `Event::Unsent`.
+    pub secret_env: Vec<(Vec<u8>, Vec<Part>)>,
     pub builder: Name,
     pub slot: u32,
     /// Below the build directory.

@@ -67,6 +67,9 @@ impl Engine {
             Event::Reported { worker, stamp, report } => {
                 self.reported(now, &worker, stamp, &report);
             }
+            Event::Unsent { worker, stamp, command, why } => {
+                self.unsent(now, &worker, stamp, command, &why);
+            }
             Event::LogSealed { command } => self.log_sealed(now, command),
             Event::StopWanted { ticket, request, reason, order, scope } => {
                 self.stop_wanted(now, ticket, request, reason, order, scope);

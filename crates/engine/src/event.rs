@@ -49,6 +49,8 @@ pub enum Event {
     WorkerLost { worker: Name, stamp: Stamp },
     /// A worker reported a command.
     Reported { worker: Name, stamp: Stamp, report: ToMaster },
+    /// An order to start a command could not be made, so nothing was sent on this connection.
+    Unsent { worker: Name, stamp: Stamp, command: CommandId, why: String },
     /// A command's log is complete and synced.
     LogSealed { command: CommandId },
     /// Somebody wants a request ended.

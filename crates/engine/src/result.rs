@@ -180,7 +180,8 @@ pub fn of_outcome(outcome: &Outcome) -> BuildResult {
         | Outcome::ProcessLimit
         | Outcome::NotStarted(_) => BuildResult::Failure,
         Outcome::Cancelled => BuildResult::Cancelled,
-        Outcome::Lost(
+        Outcome::Unsent(_)
+        | Outcome::Lost(
             LostReason::Supervisor
             | LostReason::Reboot
             | LostReason::Spool
@@ -200,7 +201,7 @@ pub(crate) fn sentence(step: &Name, outcome: &Outcome) -> String {
         Outcome::OutOfMemory => "ran out of memory".to_owned(),
         Outcome::ProcessLimit => "was refused a process: it had as many as it may".to_owned(),
         Outcome::Cancelled => "was cancelled".to_owned(),
-        Outcome::NotStarted(why) => format!("did not start: {why}"),
+        Outcome::NotStarted(why) | Outcome::Unsent(why) => format!("did not start: {why}"),
         Outcome::Lost(reason) => {
             let why = match reason {
                 LostReason::Supervisor => "its supervisor was killed",
@@ -229,6 +230,7 @@ pub fn exit_of(outcome: &Outcome) -> Exit {
         Outcome::OutOfMemory | Outcome::ProcessLimit => Exit::Ours(exit_code::KILLED),
         Outcome::Cancelled => Exit::Ours(exit_code::CANCELLED),
         Outcome::NotStarted(_) => Exit::Ours(exit_code::NOT_EXECUTABLE),
+        Outcome::Unsent(_) => Exit::Ours(exit_code::CONFIG),
         Outcome::Lost(_) => Exit::Ours(exit_code::UNKNOWN_OUTCOME),
     }
 }

@@ -1,7 +1,7 @@
 //! What templates, conditions and filters of a build can see.
 
 use config::filter::Attribute;
-use config::template::{Argument, FieldPath, Root, Template};
+use config::template::{Argument, FieldPath, Part, Root, Template};
 use config::{Condition, Name, Value};
 
 use crate::property::{self, Origins};
@@ -24,6 +24,11 @@ impl<'a> Subject<'a> {
     /// Expands a template to exact bytes.
     pub(crate) fn render(&self, template: &Template) -> Result<Vec<u8>, String> {
         template.render(&|path| self.value(path)).map_err(|error| error.to_string())
+    }
+
+    /// Expands a template to exact bytes and the names of secrets.
+    pub(crate) fn render_parts(&self, template: &Template) -> Result<Vec<Part>, String> {
+        template.render_parts(&|path| self.value(path)).map_err(|error| error.to_string())
     }
 
     /// Says whether a condition holds.

@@ -124,6 +124,22 @@ impl Engine {
         }
     }
 
+    /// Takes a command as ended that could not be sent. After another connection it is not known
+    /// to be so: there it is asked for again.
+    pub(crate) fn unsent(
+        &mut self,
+        now: Now,
+        worker: &Name,
+        stamp: Stamp,
+        command: CommandId,
+        why: &str,
+    ) {
+        let is_its = self.durable.commands.get(&command).is_some_and(|it| it.worker == *worker);
+        if is_its && self.is_current(worker, stamp) {
+            self.drive(now, command, Input::Unsent(why));
+        }
+    }
+
     pub(crate) fn log_sealed(&mut self, now: Now, command: CommandId) {
         self.drive(now, command, Input::LogSealed);
     }

@@ -25,6 +25,7 @@ use crate::core::Core;
 use crate::gate::{Descriptors, Throttle};
 use crate::log::Shelf;
 use crate::reload::Reloads;
+use crate::secret_source::SecretSources;
 use crate::settings::{Configuration, MasterSection, WorkerPort};
 use crate::status::SourceBoard;
 use crate::store::Store;
@@ -90,6 +91,7 @@ pub struct Ready {
     ports: Vec<ReadyPort>,
     pollers: BTreeMap<Name, GitPoll>,
     worker_tokens: Option<TokenFile>,
+    secrets: Arc<SecretSources>,
 }
 
 #[derive(Debug)]
@@ -133,7 +135,7 @@ impl Doors {
     ) -> Result<Vec<String>, DoorError> {
         let mut places = Vec::new();
         if let Some(port) = &configuration.worker_port {
-            places.push(self.open_worker_port(port, settings).await?);
+            places.push(self.open_worker_port(port, settings, &configuration.secrets).await?);
         }
         let ready = self.prepare(configuration).await?;
         self.switch(ready, settings).await;
@@ -147,7 +149,12 @@ impl Doors {
     /// # Errors
     /// When a door does not open; nothing has changed then.
     pub async fn prepare(&self, configuration: &Configuration) -> Result<Ready, DoorError> {
-        let mut ready = Ready { ports: Vec::new(), pollers: BTreeMap::new(), worker_tokens: None };
+        let mut ready = Ready {
+            ports: Vec::new(),
+            pollers: BTreeMap::new(),
+            worker_tokens: None,
+            secrets: Arc::new(configuration.secrets.clone()),
+        };
         if let (Some(port), Some(_)) = (&configuration.worker_port, &self.workers) {
             ready.worker_tokens = Some(TokenFile::read(&port.token_file)?);
         }
@@ -195,11 +202,23 @@ impl Doors {
         Ok(())
     }
 
+    /// Makes secrets known that are new in another configuration: its builds may begin before the
+    /// doors are switched. Nobody names them if it is not taken.
+    pub fn announce(&self, ready: &Ready) {
+        let Some(workers) = &self.workers else { return };
+        workers.send_modify(|admission| {
+            let mut secrets = (*ready.secrets).clone();
+            secrets.extend((*admission.secrets).clone());
+            admission.secrets = Arc::new(secrets);
+        });
+    }
+
     /// Makes the doors those of another configuration. Nothing of it can fail.
     pub async fn switch(&mut self, ready: Ready, settings: &Arc<Settings>) {
         if let Some(workers) = &self.workers {
             workers.send_modify(|admission| {
                 admission.settings = settings.clone();
+                admission.secrets = ready.secrets.clone();
                 if let Some(tokens) = ready.worker_tokens {
                     admission.tokens = tokens;
                 }
@@ -293,10 +312,14 @@ impl Doors {
         &mut self,
         port: &WorkerPort,
         settings: &Arc<Settings>,
+        secrets: &SecretSources,
     ) -> Result<String, DoorError> {
         let tokens = TokenFile::read(&port.token_file)?;
-        let (sender, admission) =
-            watch::channel(WorkerAdmission { tokens, settings: settings.clone() });
+        let (sender, admission) = watch::channel(WorkerAdmission {
+            tokens,
+            settings: settings.clone(),
+            secrets: Arc::new(secrets.clone()),
+        });
         let parts = worker_port::ListenerParts {
             master: self.parts.master.name.to_string(),
             epoch: self.parts.identity.epoch,

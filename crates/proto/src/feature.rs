@@ -7,3 +7,5 @@ pub const ENV_WANTED: u64 = 1;
 pub const LEFT_PROPERTIES: u64 = 2;
 /// A master takes `probed`.
 pub const PROBED: u64 = 4;
+/// A worker takes `secrets` with a `start`.
+pub const SECRETS: u64 = 8;

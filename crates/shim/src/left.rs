@@ -12,6 +12,7 @@ use std::path::{Component, Path};
 use rustix::fs::{AtFlags, Mode, OFlags, open, openat, unlinkat};
 use serde::{Deserialize, Serialize};
 
+use crate::mask::Mask;
 use crate::spec::Spec;
 
 /// The file a command was asked for.
@@ -48,10 +49,17 @@ pub(crate) fn clear(spec: &Spec) {
 }
 
 /// Reads what the command left, where it was asked for something.
-pub(crate) fn read(spec: &Spec) -> Option<Left> {
+pub(crate) fn read(spec: &Spec, mask: Option<&Mask>) -> Option<Left> {
     let file = spec.left.as_ref()?;
-    Some(read_file(&spec.cwd, file).unwrap_or_else(|why| {
-        let name = String::from_utf8_lossy(&file.path).into_owned();
+    let name = String::from_utf8_lossy(&file.path).into_owned();
+    let left = read_file(&spec.cwd, file);
+    // Half of a property is of no use, so it is refused as a whole.
+    if let (Ok(Left::Written(bytes)), Some(mask)) = (&left, mask)
+        && let Some(secret) = mask.found_in(bytes)
+    {
+        return Some(Left::Missing(format!("`{name}` holds the secret `{secret}`")));
+    }
+    Some(left.unwrap_or_else(|why| {
         Left::Missing(if why.kind() == io::ErrorKind::NotFound {
             format!("it wrote no `{name}`")
         } else {

@@ -32,8 +32,25 @@ use crate::spool::Created;
 use crate::supervisor;
 use crate::sys::{self, Disposition, Forked, exit_now};
 
-/// Directory, lock and event socket.
-const DESCRIPTORS: usize = 3;
+/// Directory, lock and event socket; secrets, where the command has some.
+const MOST_DESCRIPTORS: usize = 4;
+
+/// A command, as its supervisor gets it.
+pub(crate) struct Handed {
+    pub(crate) directory: OwnedFd,
+    pub(crate) lock: OwnedFd,
+    pub(crate) events: OwnedFd,
+    pub(crate) secrets: Option<OwnedFd>,
+}
+
+impl Handed {
+    /// Takes what came; `None` where it is something else.
+    fn of(descriptors: Vec<OwnedFd>) -> Option<Self> {
+        let mut descriptors = descriptors.into_iter();
+        let (directory, lock) = (descriptors.next()?, descriptors.next()?);
+        Some(Self { directory, lock, events: descriptors.next()?, secrets: descriptors.next() })
+    }
+}
 
 /// Why no supervisor was started.
 #[derive(Debug, thiserror::Error)]
@@ -79,8 +96,9 @@ impl Spawner {
     pub fn spawn(&self, created: Created) -> Result<EventChannel, SpawnError> {
         let (ours, theirs) = UnixStream::pair().map_err(|source| SpawnError::Socket { source })?;
         // The worker's copies go with this function: from then on the lock is the supervisor's.
-        let Created { directory, lock, .. } = created;
-        let descriptors = [directory.as_fd(), lock.as_fd(), theirs.as_fd()];
+        let Created { directory, lock, secrets, .. } = created;
+        let mut descriptors = vec![directory.as_fd(), lock.as_fd(), theirs.as_fd()];
+        descriptors.extend(secrets.as_ref().map(OwnedFd::as_fd));
         failpoint::around(Act::HandOver, || send(self.socket.as_fd(), &descriptors))
             .map_err(|source| SpawnError::Hand { source })?;
         Ok(EventChannel(ours))
@@ -100,7 +118,7 @@ impl Drop for Spawner {
 }
 
 fn send(socket: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::Error::other("the descriptors do not fit the control buffer"));
@@ -172,10 +190,10 @@ fn next(socket: BorrowedFd<'_>, spawner: Option<Process>) -> io::Result<Next> {
 
 /// Takes a command and then forks.
 fn late(socket: BorrowedFd<'_>, spawner: Option<Process>) -> io::Result<Next> {
-    let Some([directory, lock, events]) = receive(socket)? else { return Ok(Next::Closed) };
+    let Some(handed) = receive(socket)? else { return Ok(Next::Closed) };
     match sys::fork() {
         Ok(Forked::Parent(_)) => {}
-        Ok(Forked::Child) => supervisor::run(&directory, lock, events, spawner),
+        Ok(Forked::Child) => supervisor::run(handed, spawner),
         // Dropping the descriptors tells the worker: the channel closes, nothing ran.
         Err(error) => report(&format!("fork a supervisor: {error}")),
     }
@@ -207,11 +225,11 @@ fn hear(word: BorrowedFd<'_>) -> io::Result<Next> {
 /// Waits for a command and becomes its supervisor.
 fn stand_by(socket: BorrowedFd<'_>, word: OwnedFd, parent: Pid, spawner: Option<Process>) -> ! {
     match wait_for_command(socket, parent) {
-        Ok(Some([directory, lock, events])) => {
+        Ok(Some(handed)) => {
             // A spawner that is gone needs no word.
             rustix::io::write(&word, TAKEN).ok();
             drop(word);
-            supervisor::run(&directory, lock, events, spawner)
+            supervisor::run(handed, spawner)
         }
         Ok(None) => {
             rustix::io::write(&word, CLOSED).ok();
@@ -222,10 +240,7 @@ fn stand_by(socket: BorrowedFd<'_>, word: OwnedFd, parent: Pid, spawner: Option<
 }
 
 /// Ends with the spawner while it has no command: what it left behind would find another parent.
-fn wait_for_command(
-    socket: BorrowedFd<'_>,
-    parent: Pid,
-) -> io::Result<Option<[OwnedFd; DESCRIPTORS]>> {
+fn wait_for_command(socket: BorrowedFd<'_>, parent: Pid) -> io::Result<Option<Handed>> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid() != Some(parent) {
         // It died before the death signal was set.
@@ -241,9 +256,9 @@ fn outlive_supervisors() {
     while !matches!(wait(WaitOptions::empty()), Err(rustix::io::Errno::CHILD)) {}
 }
 
-fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<[OwnedFd; DESCRIPTORS]>> {
+fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Handed>> {
     loop {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0u8; 8];
         let mut slices = [io::IoSliceMut::new(&mut byte)];
@@ -261,8 +276,8 @@ fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<[OwnedFd; DESCRIPTORS]>>
                 descriptors.extend(fds);
             }
         }
-        if let Ok(three) = <[OwnedFd; DESCRIPTORS]>::try_from(descriptors) {
-            return Ok(Some(three));
+        if let Some(handed) = Handed::of(descriptors) {
+            return Ok(Some(handed));
         }
     }
 }

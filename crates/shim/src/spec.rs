@@ -34,6 +34,9 @@ pub struct Spec {
     /// Absent: the command was not asked to leave anything.
     #[serde(default)]
     pub left: Option<LeftFile>,
+    /// Some of its variables are not kept here, and without them it must not run.
+    #[serde(default)]
+    pub has_secrets: bool,
 }
 
 /// How much output is kept: its beginning and its end; what is between is counted.

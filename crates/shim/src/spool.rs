@@ -16,6 +16,7 @@ use crate::group::{Group, GroupOrder};
 use crate::id::CommandId;
 use crate::inspect::{self, Found, Started};
 use crate::output::OutputReader;
+use crate::secrets::Secrets;
 use crate::spec::Spec;
 use crate::sweep::{Swept, sweep};
 use crate::sys::boot_id;
@@ -42,6 +43,8 @@ pub enum SpoolError {
     Read { path: PathBuf, source: io::Error },
     #[error("encode {path}")]
     Encode { path: PathBuf, source: rmp_serde::encode::Error },
+    #[error("keep the secrets of a command in memory")]
+    Secrets { source: io::Error },
     #[error("command {command} is in the spool already")]
     Exists { command: CommandId },
 }
@@ -61,6 +64,19 @@ pub struct Created {
     pub command: CommandId,
     pub(crate) directory: OwnedFd,
     pub(crate) lock: OwnedFd,
+    pub(crate) secrets: Option<OwnedFd>,
+}
+
+impl Created {
+    /// Adds what its spec says it has. It is in memory alone, and goes with this value.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn with_secrets(mut self, secrets: &Secrets) -> Result<Self, SpoolError> {
+        let kept = secrets.to_memory().map_err(|source| SpoolError::Secrets { source })?;
+        self.secrets = Some(kept);
+        Ok(self)
+    }
 }
 
 impl SpoolRoot {
@@ -144,7 +160,7 @@ impl SpoolRoot {
         let rename = || fs::rename(&beside, path.join(SPEC));
         failpoint::around(Act::SpecRename, rename).map_err(make)?;
         let Directory { folder, lock, .. } = made;
-        Ok(Created { command, directory: folder, lock: lock.into() })
+        Ok(Created { command, directory: folder, lock: lock.into(), secrets: None })
     }
 
     /// Returns every command that has a directory.

@@ -33,6 +33,7 @@ mod requests;
 mod restart;
 mod results;
 mod rogue_worker;
+mod secrets;
 mod sick_disk;
 mod slots;
 mod sockets;

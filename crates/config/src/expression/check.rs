@@ -21,7 +21,9 @@ const NODES: usize = 256;
 const DEPTH: usize = 72;
 
 /// Roots and fields of later versions.
-pub(super) const LATER_ROOTS: &[&str] = &["param", "secret"];
+pub(super) const LATER_ROOTS: &[&str] = &["param"];
+/// What is no root: the value of a secret is never computed with.
+pub(super) const SECRET_ROOT: &str = "secret";
 const LATER_FIELDS: &[(Root, &str)] = &[(Root::Change, "image")];
 /// What a worker is known by where a build looks for one.
 const WORKER_FIELDS: &[&str] = &["name", "labels", "os", "arch", "cpus", "memory", "probe"];
@@ -407,6 +409,11 @@ fn has(kind: &Type, arithmetic: Arithmetic) -> bool {
 fn root(word: &str) -> Result<Root, BadExpression> {
     if LATER_ROOTS.contains(&word) {
         return Err(later(word));
+    }
+    if word == SECRET_ROOT {
+        let message = "no expression sees a secret: a step's `env` alone may hold it, as \
+            `${secret.NAME}` by itself or within a text";
+        return Err(BadExpression::new(Wrong::Secret, message));
     }
     Root::from_word(word).ok_or_else(|| {
         let near = nearest(word, Root::WORDS).map(str::to_owned);

@@ -63,6 +63,8 @@ pub(crate) enum Wrong {
     Type,
     /// It is of a later version.
     Later,
+    /// It would make a secret a value like any other.
+    Secret,
 }
 
 impl BadExpression {
@@ -119,7 +121,7 @@ fn bound(source: &str) -> Result<(), BadExpression> {
     Ok(())
 }
 
-/// Says whether a word begins expressions of later versions.
-pub(crate) fn is_later_root(word: &str) -> bool {
-    check::LATER_ROOTS.contains(&word)
+/// Says whether a word begins expressions of later versions, or the name of a secret.
+pub(crate) fn is_other_root(word: &str) -> bool {
+    check::LATER_ROOTS.contains(&word) || word == check::SECRET_ROOT
 }

@@ -10,6 +10,7 @@ use config::{
 use crate::lock;
 
 use super::{Draft, ExitCodes, Step, StepKind, command, flags, git, script};
+use crate::reference;
 
 /// A kind of step: its key, and how it is read. The other keys of the kind are asked from the
 /// step's table.
@@ -146,7 +147,8 @@ fn environment(node: &Node, cx: &mut Context<'_>) -> Option<Vec<(String, Templat
         if entry.key.is_empty() || entry.key.contains(['=', '\0']) {
             let message = "the name of a variable is not empty and holds no `=`";
             cx.report(Diagnostic::new(Code::BadName, entry.key_span, message));
-        } else if let Some(value) = Template::decode(&entry.value, cx) {
+        } else if let Some((value, secrets)) = Template::decode_for_env(&entry.value, cx) {
+            secrets.into_iter().for_each(|secret| cx.refer(reference::SECRET, secret));
             variables.push((entry.key.clone(), value));
         }
     }

@@ -34,6 +34,7 @@ impl ExitCodes {
             | Outcome::ProcessLimit
             | Outcome::Cancelled
             | Outcome::NotStarted(_)
+            | Outcome::Unsent(_)
             | Outcome::Lost(_) => None,
         };
         let meant = code.and_then(|code| self.0.get(&code)).copied();

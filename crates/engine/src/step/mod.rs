@@ -14,7 +14,7 @@ mod script;
 
 use std::time::Duration;
 
-use config::template::Template;
+use config::template::{Part, Template};
 use config::{Condition, Name};
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,8 @@ pub struct Rendered {
     pub program: Program,
     pub argv: Vec<Vec<u8>>,
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Variables with secrets in them, whose values are known to nobody here.
+    pub secret_env: Vec<(Vec<u8>, Vec<Part>)>,
 }
 
 impl Step {
@@ -118,11 +120,15 @@ impl Step {
             StepKind::Script(script) => script.render(),
         }
         .map_err(&failed)?;
-        let mut env = subject.launch_env();
+        let (mut env, mut secret_env) = (subject.launch_env(), Vec::new());
         for (name, template) in &self.env {
-            let value = subject.render(template).map_err(&failed)?;
-            env.push((name.clone().into_bytes(), value));
+            let name = name.clone().into_bytes();
+            if template.has_secrets() {
+                secret_env.push((name, subject.render_parts(template).map_err(&failed)?));
+            } else {
+                env.push((name, subject.render(template).map_err(&failed)?));
+            }
         }
-        Ok(Rendered { program, argv, env })
+        Ok(Rendered { program, argv, env, secret_env })
     }
 }

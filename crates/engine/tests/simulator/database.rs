@@ -500,7 +500,7 @@ fn check_truth(id: CommandId, outcome: &Outcome, hosts: &[&Host]) {
             let mut entries = hosts.iter().filter_map(|host| host.spool.get(&id));
             assert!(!entries.any(|entry| entry.is_supervised), "{id} lives, yet it is {outcome}");
         }
-        Outcome::Cancelled | Outcome::NotStarted(_) => {
+        Outcome::Cancelled | Outcome::NotStarted(_) | Outcome::Unsent(_) => {
             let ran = hosts.iter().any(|host| host.witness.executions.contains_key(&id));
             assert!(!ran, "{id} ran, yet it is {outcome}");
         }

@@ -91,7 +91,7 @@ fn said(step: &Step, last: &Last<'_>) -> BuildResult {
             let owes = step.set_properties.is_some() && result != BuildResult::Failure;
             if owes && !last.is_good() { BuildResult::Exception } else { result }
         }
-        Outcome::Lost(_) => BuildResult::Exception,
+        Outcome::Lost(_) | Outcome::Unsent(_) => BuildResult::Exception,
         Outcome::Cancelled => BuildResult::Cancelled,
         Outcome::Signal(_)
         | Outcome::Timeout

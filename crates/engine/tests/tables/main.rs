@@ -23,6 +23,7 @@ mod queueing;
 mod reloading;
 mod results;
 mod scheduling;
+mod secrets;
 mod stopping;
 mod workers;
 mod yard;

@@ -32,7 +32,7 @@ pub(crate) fn named(text: &str) -> Name {
 #[derive(Debug)]
 pub(crate) struct Machine {
     place: Place,
-    stamp: Option<Stamp>,
+    pub(crate) stamp: Option<Stamp>,
     /// Whether what is sent to it is lost on the way.
     pub(crate) is_deaf: bool,
     pub(crate) readiness: Readiness,

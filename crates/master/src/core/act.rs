@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use attempt::{CommandId, Stamp};
 use config::Name;
+use config::template::Part;
 use engine::{Action, Answer, Directive, Fate, RequestId, StartOrder, Ticket};
 use failpoint::Act;
-use proto::message::command::{BuildsLeft, FinalAck, Program, Start, Stop, Variable};
+use proto::message::command::{
+    BuildsLeft, FinalAck, Program, SecretPiece, SecretVariable, Start, Stop, Variable,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -232,5 +235,18 @@ fn start(stamp: Stamp, order: StartOrder) -> Start {
         max_processes: order.max_processes,
         memory_bytes: order.memory_bytes,
         properties_file: order.properties_file.map(Into::into),
+        secrets: Vec::new(),
+        secret_env: order.secret_env.into_iter().map(secret_variable).collect(),
     }
+}
+
+/// Translates a variable with secrets in it. Their values are put beside it where it is sent.
+fn secret_variable((name, parts): (Vec<u8>, Vec<Part>)) -> SecretVariable {
+    let piece = |part| match part {
+        Part::Bytes(bytes) => SecretPiece { text: bytes.into(), secret: None },
+        Part::Secret(name) => {
+            SecretPiece { text: Vec::new().into(), secret: Some(name.to_string()) }
+        }
+    };
+    SecretVariable { name: name.into(), pieces: parts.into_iter().map(piece).collect() }
 }

@@ -348,6 +348,7 @@ fn ticket_of(event: &Event) -> Option<Ticket> {
         | Event::WorkerProbed { .. }
         | Event::WorkerLost { .. }
         | Event::Reported { .. }
+        | Event::Unsent { .. }
         | Event::LogSealed { .. }
         | Event::FollowerCame { .. }
         | Event::FollowerLeft { .. } => None,

@@ -129,6 +129,7 @@ impl Reloader {
         })?;
         let foresight = self.foresee(&candidate).await?;
         let plan = self.told(&candidate, &foresight);
+        doors.announce(&ready);
         if !candidate.changes_nothing
             && let Err(refused) = self.commit(&candidate).await
         {

@@ -13,6 +13,7 @@ use engine::settings::{App, Builder, Settings, WorkerGroup};
 
 use super::{Configuration, MasterSection, WorkerPort};
 use crate::change_source::ChangeSource;
+use crate::secret_source::SecretSource;
 
 /// The version of the configuration's language.
 const VERSION: i64 = 1;
@@ -27,7 +28,6 @@ const LATER: &[&str] = &[
     "pool",
     "reporter",
     "role",
-    "secret",
     "session",
     "web",
 ];
@@ -42,7 +42,7 @@ pub(super) fn decode(
 ) -> (Option<Configuration>, Vec<Diagnostic>) {
     let mut cx = Context::new(files, problems);
     let configuration = top(tree, &mut cx);
-    cx.resolve(&[reference::WORKER, reference::BUILDER, reference::LOCK]);
+    cx.resolve(&[reference::WORKER, reference::BUILDER, reference::LOCK, reference::SECRET]);
     (configuration, cx.finish())
 }
 
@@ -68,6 +68,9 @@ pub(super) fn top(tree: &Node, cx: &mut Context<'_>) -> Option<Configuration> {
     let apps =
         named(fields.entry("app"), reference::APP, cx, |_name, node, cx| App::decode(node, cx));
     let schedulers = named(fields.entry("scheduler"), SCHEDULER, cx, Scheduler::decode);
+    let secrets = named(fields.entry("secret"), reference::SECRET, cx, |_name, node, cx| {
+        SecretSource::decode(node, cx)
+    });
     let properties = engine::property::table(&mut fields, "properties", cx);
     fields.finish(cx);
     let engine = Settings {
@@ -86,6 +89,7 @@ pub(super) fn top(tree: &Node, cx: &mut Context<'_>) -> Option<Configuration> {
         master: master?,
         worker_port: worker_port?,
         change_sources: change_sources?,
+        secrets: secrets?,
         engine,
     })
 }

@@ -30,6 +30,7 @@ pub use worker_port::WorkerPort;
 pub(crate) use worker_port::{TLS, check_loopback, check_token_file};
 
 use crate::change_source::ChangeSource;
+use crate::secret_source::SecretSources;
 
 /// Everything a master is told.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub struct Configuration {
     pub master: MasterSection,
     pub worker_port: Option<WorkerPort>,
     pub change_sources: BTreeMap<Name, ChangeSource>,
+    pub secrets: SecretSources,
     /// The revision is not known before the configuration is stored.
     pub engine: Settings,
 }

@@ -11,7 +11,8 @@ worker = { NAME = { names = ["w"] } }
 lock = { NAME = { max = 1 } }
 change_source = { git_poll = { type = "git_poll", repository = "https://x/y.git" }, changeport = { type = "changeport" } }
 scheduler = { any_branch = { type = "any_branch", change_source = "git_poll", builders = ["NAME"] }, single_branch = { type = "single_branch", change_source = "git_poll", builders = ["NAME"] } }
-builder = { NAME = { workers = ["NAME"], locks = [{ name = "NAME" }], steps = [{ git = "git_poll" }, { command = ["x"] }, { script = "x" }] } }
+builder = { NAME = { workers = ["NAME"], locks = [{ name = "NAME" }], steps = [{ git = "git_poll" }, { command = ["x"], env = { X = "${secret.NAME}" } }, { script = "x" }] } }
+secret = { NAME = { credential = "x" } }
 app = { NAME = { builder = "NAME" } }
 "#;
 

@@ -17,6 +17,7 @@ worker_port = { listen = "0.0.0.0:9989", certificate = "tls.crt", key = "tls_key
 peer_port = { listen = "10.0.0.1:9990" }
 peer_client.login = { token = "login" }
 secret.tls_key = { credential = "tls_key" }
+secret.key = { credential = "key" }
 auth.oidc = { issuer = "https://id.example.org" }
 role.developer = { members = ["group:dev"], allow = ["view"] }
 lock.deploy = { scope = "master", max = 1, path = "/var/lock/deploy", was = "s" }
@@ -81,13 +82,13 @@ fn words_of_later_versions_are_told_as_such_and_nothing_else_is() {
     assert!(reading.problems.iter().all(|problem| problem.code == Code::NotYet), "{told:#?}");
     let words = |text: &str| text.split('`').nth(1).map(str::to_owned);
     let told: Vec<String> = told.iter().filter_map(|message| words(message)).collect();
-    let expected = "cluster web certificate key tls peer_port peer_client secret auth role path was \
+    let expected = "cluster web certificate key tls peer_port peer_client auth role path was \
                     pool session peer reporter dashboard registry_poll webhook file_watch timer \
                     tls certificate key was when submodules ssh_key token was nightly periodic \
                     dependent force graph triggerable try when parameters was placement \
                     was when latent aliases wait busy notify was forward \
                     was parameters pools approve upload download \
-                    trigger param change.image secret attach container egress junit metrics needs \
+                    trigger param change.image attach container egress junit metrics needs \
                     pam retry run_as as for_each max_parallel wait";
     assert_eq!(told.join(" "), expected);
 }
@@ -249,6 +250,85 @@ fn a_password_in_an_address_is_warned_of() {
     assert!(shown.contains(&format!("master.toml:{line}\n")), "{shown}");
     assert!(!shown.contains("a:b"), "{shown}");
     assert!(reading.configuration.is_some());
+}
+
+/// Returns the problems of a configuration with one secret and a step that this is written into.
+fn with_secret(folder: &Path, secret: &str, step: &str) -> Vec<(Code, String)> {
+    let text =
+        valid().replacen("[builder.ci]", &format!("[secret.deploy]\n{secret}\n[builder.ci]"), 1);
+    let text = text.replacen("name = \"hello\"", &format!("{step}, name = \"hello\""), 1);
+    let reading = read(folder, &text);
+    let shown = |problem: &config::Diagnostic| {
+        let place = problem.primary.span;
+        let text = &reading.files[place.file].text[place.start..place.end];
+        (problem.code, format!("{}: {}", text, problem.message))
+    };
+    reading.problems.iter().map(shown).collect()
+}
+
+#[test]
+fn a_secret_comes_from_exactly_one_place_and_its_file_is_looked_at() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("token"), "hunter2").unwrap();
+    let modes =
+        [(0o600, vec![]), (0o640, vec![Code::GroupReadable]), (0o604, vec![Code::Unreadable])];
+    let step = "env = { TOKEN = \"x${secret.deploy}\" }";
+    for (mode, expected) in modes {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(folder.path().join("token"), permissions).unwrap();
+        let found = with_secret(folder.path(), "file = \"token\"", step);
+        let codes: Vec<Code> = found.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes, expected, "{mode:o}");
+        assert!(found.iter().all(|(_, text)| !text.contains("hunter")), "{found:?}");
+    }
+    for (secret, code) in [
+        ("", Code::MissingKey),
+        ("file = \"absent\"", Code::SecretUnread),
+        ("file = \"token\"\ncredential = \"x\"", Code::Duplicate),
+        ("credential = \"../x\"", Code::BadName),
+        ("command = []", Code::OutOfRange),
+        ("command = [\"\"]", Code::OutOfRange),
+        ("command = \"pass show x\"", Code::WrongType),
+        ("credential = \"x\"\nvalue = \"hunter2\"", Code::UnknownKey),
+    ] {
+        fs::set_permissions(folder.path().join("token"), fs::Permissions::from_mode(0o600))
+            .unwrap();
+        let found = with_secret(folder.path(), secret, step);
+        assert_eq!(found.iter().map(|(code, _)| *code).collect::<Vec<_>>(), [code], "{secret}");
+    }
+    let unused = with_secret(folder.path(), "credential = \"x\"", "timeout = \"1h\"");
+    assert_eq!(unused, [(Code::Unused, "deploy: secret `deploy` is never used".to_owned())]);
+}
+
+#[test]
+fn a_secret_stands_in_an_environment_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "credential = \"x\"";
+    let elsewhere = "no expression sees a secret: a step's `env` alone may hold it, as \
+        `${secret.NAME}` by itself or within a text";
+    let used = "env = { A = \"${secret.deploy}\" }";
+    for (step, place) in [
+        ("env = { A = \"${secret.deploy + 'x'}\" }", "secret"),
+        ("env = { A = \"${secret['deploy']}\" }", "["),
+        ("env = { A = \"${size(secret.deploy)}\" }", "secret"),
+        (&format!("{used}, when = \"secret.deploy == 'x'\""), "secret"),
+    ] {
+        let found = with_secret(folder.path(), source, step);
+        let expected = (Code::SecretElsewhere, format!("{place}: {elsewhere}"));
+        assert!(found.contains(&expected), "{step}: {found:?}");
+    }
+    let text = valid().replacen("\"hello from", "\"${secret.deploy}\", \"hello from", 1);
+    let found = read(folder.path(), &text).problems;
+    assert_eq!(found.iter().map(|it| it.code).collect::<Vec<_>>(), [Code::SecretElsewhere]);
+    assert!(found[0].help.as_deref().unwrap_or_default().contains("env = {"), "{found:?}");
+    let text = valid().replacen("git ls-files", "echo ${secret.deploy}; git ls-files", 1);
+    let found = read(folder.path(), &text).problems;
+    assert_eq!(found.iter().map(|it| it.code).collect::<Vec<_>>(), [Code::TemplateInScript]);
+    // A secret that is not there is found by its name, at its place.
+    let found = with_secret(folder.path(), source, "env = { A = \"a ${ secret.deplay } b\" }");
+    let expected = "secret.deplay: no secret named `deplay`".to_owned();
+    assert_eq!(found, [(Code::UnknownName, expected)]);
 }
 
 proptest! {

@@ -18,6 +18,7 @@ use super::token::TokenFile;
 use crate::core::Core;
 use crate::gate::{Gate, Share, Throttle};
 use crate::log::Shelf;
+use crate::secret_source::SecretSources;
 use crate::tasks::Tasks;
 
 /// Connections that wait to be accepted: after a restart all workers come at once. The kernel drops
@@ -29,6 +30,7 @@ const WAITING: u32 = 4_096;
 pub struct WorkerAdmission {
     pub tokens: TokenFile,
     pub settings: Arc<Settings>,
+    pub secrets: Arc<SecretSources>,
 }
 
 /// What every session needs.

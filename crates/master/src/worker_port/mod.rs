@@ -1,5 +1,6 @@
 //! Where workers connect: tokens, handshake, and one session per connection.
 
+mod complete;
 mod given;
 mod listener;
 mod session;

@@ -13,11 +13,12 @@ use failpoint::Act;
 use futures_util::StreamExt as _;
 use proto::codec::{self, FrameCodec};
 use proto::message::command::{
-    Attach, Attached, Availability, LeftProperties, LogPosition, Probed, Report,
+    Attach, Attached, Availability, LeftProperties, LogPosition, Probed, Report, Start,
 };
 use proto::message::hello::{Hello, Ping, Pong, Refusal, Role, Welcome};
 use proto::message::stream::{StreamCredit, StreamData, StreamOpen};
 use proto::{Frame, Message, encode, feature, limits};
+use secret::Zeroizing;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -26,6 +27,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::codec::FramedRead;
 use tracing::{info, warn};
 
+use super::complete::Completion;
 use super::given::Given;
 use super::listener::ListenerParts;
 use crate::core::{Question, ToSession, WorkerSession};
@@ -57,18 +59,26 @@ pub(super) async fn run(
     let (read, write) = socket.into_split();
     let (mut frames, mut write) = (codec::of_stranger(Prompt::new(read)), Prompt::new(write));
     let handshake = handshake(&mut frames, &mut write, parts);
-    let ((worker, stamp), _taken) = admission.shake_hands(handshake).await?;
+    let ((worker, stamp, features), _taken) = admission.shake_hands(handshake).await?;
     codec::authenticate(&mut frames);
     // In a box: strangers may be many, and need no room for what comes after.
-    Box::pin(serve(frames, write, worker, stamp, parts, family)).await
+    let guest = Guest { worker, stamp, features };
+    Box::pin(serve(frames, write, guest, parts, family)).await
 }
 
-/// Serves a worker that has said who it is.
+/// A worker that has said who it is.
+struct Guest {
+    worker: Name,
+    stamp: Stamp,
+    /// What it understands.
+    features: u64,
+}
+
+/// Serves a worker.
 async fn serve(
     mut frames: Frames,
     write: Writer,
-    worker: Name,
-    stamp: Stamp,
+    Guest { worker, stamp, features }: Guest,
     parts: &Arc<ListenerParts>,
     family: &Tasks,
 ) -> anyhow::Result<()> {
@@ -85,10 +95,17 @@ async fn serve(
     };
     let orders = session.attach(&mut frames, family).await?;
     let given = session.given.clone();
+    let (completion, complete) = Completion::new(
+        worker.clone(),
+        features,
+        parts.admission.clone(),
+        parts.core.clone(),
+        family.clone(),
+    );
     let outcome = tokio::select! {
         // Dropping either half ends the connection; nothing is half-done in the engine.
         outcome = session.read(&mut frames) => outcome,
-        outcome = write_out(write, orders, outgoing, &given) => outcome,
+        outcome = write_out(write, orders, (completion, complete), outgoing, &given) => outcome,
         () = family.cancel().cancelled() => Ok(()),
     };
     let lost = Event::WorkerLost { worker: worker.clone(), stamp };
@@ -103,7 +120,7 @@ async fn handshake(
     frames: &mut Frames,
     write: &mut Writer,
     parts: &ListenerParts,
-) -> anyhow::Result<(Name, Stamp)> {
+) -> anyhow::Result<(Name, Stamp, u64)> {
     let hello: Hello = next_frame(frames).await?.open()?;
     match judge(&hello, parts).await {
         Ok((version, worker)) => {
@@ -119,7 +136,7 @@ async fn handshake(
             failpoint::before(Act::Welcome);
             write.write_all(&encode(&welcome)?).await.context("send the welcome")?;
             failpoint::after(Act::Welcome);
-            Ok((worker, Stamp { epoch: parts.epoch, session }))
+            Ok((worker, Stamp { epoch: parts.epoch, session }, hello.features))
         }
         Err(refusal) => {
             write.write_all(&encode(&refusal)?).await.context("send the refusal")?;
@@ -424,6 +441,7 @@ fn translate(reports: Vec<Report>) -> anyhow::Result<Vec<ToMaster>> {
 async fn write_out(
     mut write: Writer,
     mut orders: mpsc::Receiver<ToSession>,
+    (completion, mut complete): (Completion, mpsc::Receiver<Box<Start>>),
     mut replies: mpsc::Receiver<Vec<u8>>,
     given: &Given,
 ) -> anyhow::Result<()> {
@@ -434,9 +452,15 @@ async fn write_out(
         // All branches are cancel-safe.
         tokio::select! {
             biased;
-            Some(order) = orders.recv() => {
+            Some(order) = orders.recv() => take_order(order, &completion, given, &mut buffer)?,
+            Some(start) = complete.recv() => {
+                let order = ToSession::Start(start);
                 given.note(&order);
-                buffer.extend(encode_order(order)?);
+                let wire = Zeroizing::new(encode_order(&order)?);
+                failpoint::before(Act::WorkerWrite);
+                write.write_all(&wire).await.context("write to the worker")?;
+                failpoint::after(Act::WorkerWrite);
+                continue;
             }
             Some(reply) = replies.recv() => buffer.extend(reply),
             _ = pings.tick() => {
@@ -446,8 +470,7 @@ async fn write_out(
             else => return Ok(()),
         }
         while let Ok(order) = orders.try_recv() {
-            given.note(&order);
-            buffer.extend(encode_order(order)?);
+            take_order(order, &completion, given, &mut buffer)?;
         }
         while let Ok(reply) = replies.try_recv() {
             buffer.extend(reply);
@@ -459,11 +482,31 @@ async fn write_out(
     }
 }
 
-fn encode_order(order: ToSession) -> anyhow::Result<Vec<u8>> {
+/// Adds an order to what is written next, or has it completed first.
+fn take_order(
+    order: ToSession,
+    completion: &Completion,
+    given: &Given,
+    buffer: &mut Vec<u8>,
+) -> anyhow::Result<()> {
+    match order {
+        ToSession::Start(start) if Completion::is_wanted(&start) => completion.begin(start),
+        ToSession::Start(_)
+        | ToSession::Stop(_)
+        | ToSession::FinalAck(_)
+        | ToSession::BuildsLeft(_) => {
+            given.note(&order);
+            buffer.extend(encode_order(&order)?);
+        }
+    }
+    Ok(())
+}
+
+fn encode_order(order: &ToSession) -> anyhow::Result<Vec<u8>> {
     Ok(match order {
-        ToSession::Start(start) => encode(&*start)?,
-        ToSession::Stop(stop) => encode(&stop)?,
-        ToSession::FinalAck(ack) => encode(&ack)?,
-        ToSession::BuildsLeft(left) => encode(&left)?,
+        ToSession::Start(start) => encode(&**start)?,
+        ToSession::Stop(stop) => encode(stop)?,
+        ToSession::FinalAck(ack) => encode(ack)?,
+        ToSession::BuildsLeft(left) => encode(left)?,
     })
 }

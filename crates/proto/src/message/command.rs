@@ -3,6 +3,7 @@
 //! Every frame of the master that asks for something carries its epoch and session; a worker
 //! refuses what is older than the connection it came on.
 
+use secret::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::messages;
@@ -158,6 +159,35 @@ pub struct Start {
     /// removed before the command runs, and read when its processes are gone.
     #[serde(default)]
     pub properties_file: Option<Bytes>,
+    /// What `secret_env` puts together. The output of the command must not show them, and no file
+    /// of the worker may hold them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretValue>,
+    /// Variables with secrets in them; they come after those of `env`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_env: Vec<SecretVariable>,
+}
+
+/// A secret, with what it is called in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretValue {
+    pub name: String,
+    pub value: Secret,
+}
+
+/// An environment variable that holds secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretVariable {
+    pub name: Bytes,
+    pub pieces: Vec<SecretPiece>,
+}
+
+/// A piece of a value: a text, then the value of a secret where one is named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretPiece {
+    pub text: Bytes,
+    #[serde(default)]
+    pub secret: Option<String>,
 }
 
 /// Asks a worker to end a command.

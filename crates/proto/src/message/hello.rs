@@ -46,7 +46,8 @@ impl Hello {
         let agent = format!("yardmaster/{}", crate::VERSION);
         let features = match role {
             Role::Client => feature::ENV_WANTED,
-            Role::Worker | Role::Control | Role::Unknown => 0,
+            Role::Worker => feature::SECRETS,
+            Role::Control | Role::Unknown => 0,
         };
         Self { role, min_version, max_version, features, token, agent }
     }

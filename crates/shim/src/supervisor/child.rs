@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
+use secret::Secret;
 
 use crate::group::{Entrance, Group};
 use crate::spec::{Spec, Stdin};
@@ -53,8 +54,12 @@ struct Ends {
 }
 
 /// Forks the process, into its group where it has one, and leaves it at the gate.
-pub(super) fn prepare(spec: &Spec, group: Option<&Group<'_>>) -> io::Result<Child> {
-    let program = Program::new(spec)?;
+pub(super) fn prepare(
+    spec: &Spec,
+    secrets: &[Secret],
+    group: Option<&Group<'_>>,
+) -> io::Result<Child> {
+    let program = Program::new(spec, secrets)?;
     let pipe = || pipe_with(PipeFlags::CLOEXEC);
     let (out, child_out) = pipe()?;
     let (err, child_err) = pipe()?;
@@ -98,7 +103,7 @@ fn fork_into(group: Option<&Group<'_>>) -> io::Result<(Forked, Vec<OwnedFd>)> {
 }
 
 impl Program {
-    fn new(spec: &Spec) -> io::Result<Self> {
+    fn new(spec: &Spec, secrets: &[Secret]) -> io::Result<Self> {
         let strings = |list: &[Vec<u8>]| -> io::Result<Vec<CString>> {
             list.iter().map(|item| Ok(CString::new(item.clone())?)).collect()
         };
@@ -112,10 +117,14 @@ impl Program {
         } else {
             folders.split(|byte| *byte == b':').map(|folder| join(folder, name)).collect()
         };
+        let mut env = strings(&spec.env)?;
+        for variable in secrets {
+            env.push(CString::new(variable.expose())?);
+        }
         Ok(Self {
             candidates: strings(&candidates)?,
             argv: strings(&spec.argv)?,
-            env: strings(&spec.env)?,
+            env,
             cwd: CString::new(spec.cwd.clone())?,
         })
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use failpoint::Act;
 
 use super::tail::Tail;
+use crate::mask::Mask;
 use crate::record::{self, Channel};
 use crate::segment;
 use crate::spec::OutputCap;
@@ -37,6 +38,8 @@ pub(super) struct Log {
     /// What the tail had no room for yet.
     tail_waiting: VecDeque<(Channel, Vec<u8>)>,
     taken_bytes: u64,
+    /// Absent: the command has no secrets.
+    mask: Option<Box<Mask>>,
 }
 
 impl Log {
@@ -52,7 +55,18 @@ impl Log {
             tail: None,
             tail_waiting: VecDeque::new(),
             taken_bytes: 0,
+            mask: None,
         }
+    }
+
+    /// Hides the secrets of the command from now on.
+    pub(super) fn hide(&mut self, mask: Mask) {
+        self.mask = Some(Box::new(mask));
+    }
+
+    /// Returns what hides the secrets of the command, if it has some.
+    pub(super) fn mask(&self) -> Option<&Mask> {
+        self.mask.as_deref()
     }
 
     /// Says whether something waits for room on the disk.
@@ -78,6 +92,25 @@ impl Log {
     /// Takes output of the command.
     pub(super) fn output(&mut self, channel: Channel, bytes: &[u8]) -> io::Result<()> {
         self.taken_bytes += bytes.len() as u64;
+        match &mut self.mask {
+            Some(mask) => {
+                let bytes = mask.take(channel, bytes);
+                self.keep(channel, &bytes)
+            }
+            None => self.keep(channel, bytes),
+        }
+    }
+
+    /// Takes what was held back as long as it could be the beginning of a secret: there is no more
+    /// on this channel.
+    pub(super) fn end(&mut self, channel: Channel) -> io::Result<()> {
+        let Some(mask) = &mut self.mask else { return Ok(()) };
+        let bytes = mask.end(channel);
+        self.keep(channel, &bytes)
+    }
+
+    /// Keeps output as it is to be read.
+    fn keep(&mut self, channel: Channel, bytes: &[u8]) -> io::Result<()> {
         let room = usize::try_from(self.head_room).unwrap_or(usize::MAX);
         let (first, rest) = bytes.split_at(room.min(bytes.len()));
         if !first.is_empty() {
@@ -111,6 +144,9 @@ impl Log {
 
     /// Completes the output and syncs it, however long the disk is full.
     pub(super) fn finish(&mut self) -> io::Result<()> {
+        // A process that could not be ended may still hold a pipe open.
+        self.end(Channel::Out)?;
+        self.end(Channel::Err)?;
         while self.is_stuck() {
             std::thread::sleep(FULL_PAUSE);
             self.flush()?;

@@ -20,12 +20,15 @@ use std::path::Path;
 
 use failpoint::Act;
 use rustix::process::{Pid, set_child_subreaper, setsid};
+use secret::Secret;
 
 use crate::exit::{Exit, Outcome};
 use crate::group::Group;
 use crate::inspect::{Process, Started, format_started};
 use crate::left;
-use crate::spawner::report;
+use crate::mask::Mask;
+use crate::secrets::Secrets;
+use crate::spawner::{Handed, report};
 use crate::spec::Spec;
 use crate::spool::{BOOT, INTENT, SPEC, STARTED, create_new};
 use crate::sys::{self, Disposition, boot_id, boot_us, exit_now, start_time, wall_us};
@@ -33,13 +36,9 @@ use log::{Log, is_full};
 use peers::Peers;
 
 /// Becomes the supervisor of the command whose directory this is. Never returns.
-pub(crate) fn run(
-    directory: &OwnedFd,
-    lock: OwnedFd,
-    events: OwnedFd,
-    spawner: Option<Process>,
-) -> ! {
-    match supervise(directory, events, spawner) {
+pub(crate) fn run(handed: Handed, spawner: Option<Process>) -> ! {
+    let Handed { directory, lock, events, secrets } = handed;
+    match supervise(&directory, events, secrets, spawner) {
         Ok(()) => {}
         Err(error) => report(&format!("supervise a command: {error}")),
     }
@@ -48,7 +47,12 @@ pub(crate) fn run(
     exit_now(0)
 }
 
-fn supervise(directory: &OwnedFd, events: OwnedFd, spawner: Option<Process>) -> io::Result<()> {
+fn supervise(
+    directory: &OwnedFd,
+    events: OwnedFd,
+    secrets: Option<OwnedFd>,
+    spawner: Option<Process>,
+) -> io::Result<()> {
     detach(directory)?;
     let Some(spec) = fs::read(SPEC).ok().as_deref().and_then(Spec::from_file) else {
         return Err(io::Error::other("the spec cannot be read"));
@@ -62,20 +66,22 @@ fn supervise(directory: &OwnedFd, events: OwnedFd, spawner: Option<Process>) -> 
     }
     let group = make_group(&spec, &mut log)?;
     left::clear(&spec);
-    let outcome =
-        match failpoint::around(Act::ForkCommand, || child::prepare(&spec, group.as_ref())) {
-            Ok(child) => {
-                write_started(child.pid, spawner)?;
-                failpoint::around(Act::Gate, || child.open_gate())?;
-                // The command goes first: whoever hears of it has time.
-                failpoint::around(Act::TellStarted, || peers.tell_started());
-                watch::watch(&spec, child, group.as_ref(), &mut log, &mut peers)?
-            }
-            Err(error) => watch::Ended {
-                outcome: Outcome::NotStarted(format!("prepare the process: {error}")),
-                survivors: Vec::new(),
-            },
-        };
+    let prepare = |secrets: Vec<Secret>| {
+        failpoint::around(Act::ForkCommand, || child::prepare(&spec, &secrets, group.as_ref()))
+    };
+    let outcome = match take_secrets(&spec, secrets, &mut log).and_then(prepare) {
+        Ok(child) => {
+            write_started(child.pid, spawner)?;
+            failpoint::around(Act::Gate, || child.open_gate())?;
+            // The command goes first: whoever hears of it has time.
+            failpoint::around(Act::TellStarted, || peers.tell_started());
+            watch::watch(&spec, child, group.as_ref(), &mut log, &mut peers)?
+        }
+        Err(error) => watch::Ended {
+            outcome: Outcome::NotStarted(format!("prepare the process: {error}")),
+            survivors: Vec::new(),
+        },
+    };
     if let Outcome::NotStarted(why) = &outcome.outcome {
         log.system(why)?;
     }
@@ -86,7 +92,7 @@ fn supervise(directory: &OwnedFd, events: OwnedFd, spawner: Option<Process>) -> 
         duration_us: boot_us() - begun_us,
         log_bytes: log.length(),
         survivors: outcome.survivors,
-        left: left::read(&spec),
+        left: left::read(&spec, log.mask()),
     };
     let concluded = ending::conclude(&exit, &mut peers);
     // After the end is known: nobody has to wait for it.
@@ -94,6 +100,18 @@ fn supervise(directory: &OwnedFd, events: OwnedFd, spawner: Option<Process>) -> 
         failpoint::around(Act::GroupRemove, || group.remove());
     }
     concluded
+}
+
+/// Takes the secrets that came with a command, and has its log hide them. Returns the variables.
+fn take_secrets(spec: &Spec, secrets: Option<OwnedFd>, log: &mut Log) -> io::Result<Vec<Secret>> {
+    if !spec.has_secrets {
+        return Ok(Vec::new());
+    }
+    let secrets = secrets.ok_or_else(|| io::Error::other("its secrets did not come with it"))?;
+    let secrets = Secrets::from_memory(secrets)
+        .map_err(|error| io::Error::other(format!("its secrets cannot be read: {error}")))?;
+    log.hide(Mask::new(&secrets)?);
+    Ok(secrets.env)
 }
 
 /// Makes the command's control group. A command goes on without one; its log says so.

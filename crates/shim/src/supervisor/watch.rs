@@ -291,7 +291,10 @@ impl Watch<'_> {
         let from = if channel == Channel::Err { &mut self.err } else { &mut self.out };
         let Some(fd) = from else { return Ok(()) };
         match rustix::io::read(&*fd, &mut self.buffer[..]) {
-            Ok(0) => *from = None,
+            Ok(0) => {
+                *from = None;
+                self.log.end(channel)?;
+            }
             Ok(count) => self.log.output(channel, &self.buffer[..count])?,
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
             Err(error) => return Err(error.into()),

@@ -3,6 +3,7 @@
 
 mod escapes;
 mod left;
+mod secrets;
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -54,6 +55,7 @@ impl Rig {
             group: None,
             notes: Vec::new(),
             left: None,
+            has_secrets: false,
         }
     }
 

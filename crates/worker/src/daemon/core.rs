@@ -8,7 +8,7 @@ use attempt::worker::{Input, Output, Worker};
 use attempt::{CommandId, LostReason, Outcome, Properties, Stamp, StopOrder};
 use failpoint::Act;
 use proto::message::command::Start;
-use shim::{EventChannel, Request, SpawnError, Spec, SpoolError, SpoolRoot};
+use shim::{Created, EventChannel, Request, Secrets, SpawnError, Spec, SpoolError, SpoolRoot};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
@@ -254,7 +254,8 @@ impl Daemon {
         start: &Start,
     ) -> Result<EventChannel, LaunchError> {
         let spec = exec::spec(start, &self.parts.workshop)?;
-        let channel = self.supervisor(command, &spec)?;
+        let secrets = exec::secrets(start)?;
+        let channel = self.supervisor(command, &spec, secrets.as_ref())?;
         let (program, builder) = (start.program, &start.builder);
         info!(
             command.id = %command, builder = %builder, slot = start.slot, %program,
@@ -264,10 +265,15 @@ impl Daemon {
     }
 
     /// Starts a supervisor. A spawner that is gone has taken nothing: the next one is asked.
-    fn supervisor(&mut self, command: CommandId, spec: &Spec) -> Result<EventChannel, LaunchError> {
+    fn supervisor(
+        &mut self,
+        command: CommandId,
+        spec: &Spec,
+        secrets: Option<&Secrets>,
+    ) -> Result<EventChannel, LaunchError> {
         let id = spool_id(command);
         for _ in 0..Spawners::COUNT {
-            let created = self.parts.spool.create(id, spec)?;
+            let created = self.create(id, spec, secrets)?;
             match self.parts.spawners.spawn(created) {
                 Err(SpawnError::Hand { source }) => {
                     warn!(command.id = %command, "a spawner is gone: {source}");
@@ -276,8 +282,21 @@ impl Daemon {
                 spawned => return Ok(spawned?),
             }
         }
-        let created = self.parts.spool.create(id, spec)?;
+        let created = self.create(id, spec, secrets)?;
         Ok(self.parts.spawners.spawn(created)?)
+    }
+
+    fn create(
+        &self,
+        id: shim::CommandId,
+        spec: &Spec,
+        secrets: Option<&Secrets>,
+    ) -> Result<Created, SpoolError> {
+        let created = self.parts.spool.create(id, spec)?;
+        match secrets {
+            Some(secrets) => created.with_secrets(secrets),
+            None => Ok(created),
+        }
     }
 
     fn watch(&mut self, command: CommandId, channel: Option<EventChannel>, launch: Option<Launch>) {

@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use proto::Bytes;
 use proto::message::command::Start;
 
 use super::{OrderError, Workshop};
 use crate::daemon::spool_id;
 use crate::settings::Variables;
 
+const COMMAND: &str = "YARDMASTER_COMMAND";
+const BUILDER: &str = "YARDMASTER_BUILDER";
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Who the commands run as; everything else of the daemon's environment stays with it.
 const INHERITED: [&str; 3] = ["HOME", "LOGNAME", "USER"];
@@ -54,18 +57,27 @@ pub(crate) fn plain_environment(own: &Own, variables: &Variables) -> BTreeMap<Ve
 pub(super) fn of(start: &Start, workshop: &Workshop) -> Result<Environment, OrderError> {
     let mut env = Environment(plain_environment(&workshop.own, &workshop.variables));
     for variable in &start.env {
-        let name = variable.name.as_ref();
-        if name.is_empty() || name.contains(&b'=') {
-            return Err(OrderError::Variable { name: variable.name.lossy().into_owned() });
-        }
-        env.set(name, variable.value.as_ref());
+        env.set(checked(&variable.name)?, variable.value.as_ref());
     }
-    env.set(
-        "YARDMASTER_COMMAND",
-        spool_id(crate::link::command_from_wire(start.command)).to_string(),
-    );
-    env.set("YARDMASTER_BUILDER", &start.builder);
+    for variable in &start.secret_env {
+        // Its value comes on another way, and there is one of each name.
+        env.0.remove(checked(&variable.name)?);
+    }
+    env.set(COMMAND, spool_id(crate::link::command_from_wire(start.command)).to_string());
+    env.set(BUILDER, &start.builder);
     Ok(env)
+}
+
+/// Says whether the name is one of the marks.
+pub(super) fn is_mark(name: &[u8]) -> bool {
+    [COMMAND.as_bytes(), BUILDER.as_bytes()].contains(&name)
+}
+
+fn checked(name: &Bytes) -> Result<&[u8], OrderError> {
+    if name.as_ref().is_empty() || name.as_ref().contains(&b'=') {
+        return Err(OrderError::Variable { name: name.lossy().into_owned() });
+    }
+    Ok(name.as_ref())
 }
 
 impl Environment {

@@ -1,7 +1,7 @@
 //! From a master's order to something a shim can run.
 //!
 //! `program` says what is executed, `environment` with which variables, `workdir` where, `limits`
-//! how much it may use. A new
+//! how much it may use, `secrets` what must not be seen. A new
 //! ability of workers is one more arm in `program::argv`.
 //!
 //! **Invariants**: nothing of the daemon's own environment reaches a command but what
@@ -10,6 +10,7 @@
 mod environment;
 mod limits;
 mod program;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod workdir;
@@ -26,6 +27,7 @@ use crate::settings::{LimitPolicy, OutputPolicy, Repositories, Variables};
 use crate::workdirs::Workdirs;
 
 pub(crate) use environment::{Own, plain_environment};
+pub(crate) use secrets::of as secrets;
 
 /// Between the signal of a timeout and the kill of the tree.
 const KILL_GRACE_MS: u64 = 10_000;
@@ -62,6 +64,8 @@ pub(crate) enum OrderError {
     Directory { path: PathBuf, source: io::Error },
     #[error("set variable `{name}`: a name is not empty and holds no `=`")]
     Variable { name: String },
+    #[error("set variable `{variable}`: the order does not bring the secret `{name}`")]
+    Secret { name: String, variable: String },
 }
 
 /// Makes the working directory and says what to run in it.
@@ -83,6 +87,7 @@ pub(crate) fn spec(start: &Start, workshop: &Workshop) -> Result<Spec, OrderErro
         group,
         notes,
         left: left_file(start),
+        has_secrets: !start.secrets.is_empty() || !start.secret_env.is_empty(),
     })
 }
 

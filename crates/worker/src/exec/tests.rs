@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use proto::message::command::{CommandId, Program, Start, Variable};
+use proto::message::command::{
+    CommandId, Program, SecretPiece, SecretValue, SecretVariable, Start, Variable,
+};
+use secret::Secret;
 
 use super::*;
 use crate::settings::DiskPolicy;
@@ -40,6 +43,8 @@ fn start(program: Program, argv: &[&str]) -> Start {
         max_processes: None,
         memory_bytes: None,
         properties_file: None,
+        secrets: Vec::new(),
+        secret_env: Vec::new(),
     }
 }
 
@@ -149,4 +154,48 @@ fn links_lead_nowhere_outside_the_build_directory() {
     symlink(outside.path(), &build).unwrap();
     start.workdir = "".into();
     assert!(spec(&start, &workshop(folder.path())).is_err());
+}
+
+/// An order with the secret `token` in two variables, one of which is also a plain one.
+fn secret_start() -> Start {
+    let piece = |text: &str, secret: Option<&str>| SecretPiece {
+        text: text.into(),
+        secret: secret.map(str::to_owned),
+    };
+    let variable =
+        |name: &str, pieces: Vec<SecretPiece>| SecretVariable { name: name.into(), pieces };
+    Start {
+        env: vec![Variable { name: "A".into(), value: "plain".into() }],
+        secrets: vec![SecretValue { name: "token".into(), value: Secret::new(b"hunter2".into()) }],
+        secret_env: vec![
+            variable("A", vec![piece("<", Some("token")), piece(">", None)]),
+            variable("B", vec![piece("", Some("token"))]),
+            variable("YARDMASTER_COMMAND", vec![piece("", Some("token"))]),
+        ],
+        ..start(Program::Exec, &["true"])
+    }
+}
+
+#[test]
+fn secrets_are_put_together_beside_the_spec() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = secret_start();
+    let spec = spec(&start, &workshop(folder.path())).unwrap();
+    assert!(spec.has_secrets && !format!("{spec:?}").contains("hunter2"));
+    let names = names(&spec);
+    assert_eq!(names, "LANG PATH YARDMASTER_BUILDER YARDMASTER_COMMAND", "each once");
+    let found = secrets(&start).unwrap().unwrap();
+    let env: Vec<&[u8]> = found.env.iter().map(Secret::expose).collect();
+    assert_eq!(env, [&b"A=<hunter2>"[..], b"B=hunter2"]);
+    assert_eq!(found.values.len(), 1);
+    assert!(!format!("{start:?} {found:?}").contains("hunter2"));
+}
+
+#[test]
+fn an_order_that_does_not_bring_its_secret_is_refused() {
+    let plain = start(Program::Exec, &["true"]);
+    let start = Start { secrets: Vec::new(), ..secret_start() };
+    let why = secrets(&start).unwrap_err().to_string();
+    assert_eq!(why, "set variable `A`: the order does not bring the secret `token`");
+    assert_eq!(secrets(&plain).unwrap(), None);
 }

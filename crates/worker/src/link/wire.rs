@@ -65,7 +65,7 @@ fn end(outcome: &Outcome, log_bytes: u64, left: Option<&Properties>) -> End {
         Outcome::OutOfMemory => (Ending::OutOfMemory, 0, String::new()),
         Outcome::ProcessLimit => (Ending::ProcessLimit, 0, String::new()),
         Outcome::Cancelled => (Ending::Cancelled, 0, String::new()),
-        Outcome::NotStarted(why) => (Ending::NotStarted, 0, why.clone()),
+        Outcome::NotStarted(why) | Outcome::Unsent(why) => (Ending::NotStarted, 0, why.clone()),
         Outcome::Lost(reason) => (Ending::Lost, 0, reason.word().to_owned()),
     };
     let (properties, no_properties) = match left {

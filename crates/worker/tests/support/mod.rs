@@ -126,6 +126,8 @@ pub(crate) fn start(session: &Session, program: Program, argv: &[&str]) -> Start
         max_processes: None,
         memory_bytes: None,
         properties_file: None,
+        secrets: Vec::new(),
+        secret_env: Vec::new(),
     }
 }
 

@@ -14,6 +14,9 @@ impl World {
     /// No more faults: everything has to come to its end.
     pub(crate) fn calm_down(&mut self) {
         self.has_faults = false;
+        while !self.unsent.is_empty() {
+            self.tell_unsent();
+        }
         self.machines.values_mut().for_each(Machine::heal);
         self.reconfigure_back();
         let poll = self.clients.poll(&mut self.rng, &self.engine);

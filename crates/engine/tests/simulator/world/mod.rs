@@ -44,6 +44,8 @@ pub(crate) struct World {
     /// Logs to be completed, with their length.
     seals: BTreeMap<CommandId, u64>,
     sent: BTreeMap<CommandId, Name>,
+    /// Of orders that could not be made: nobody has told the engine yet.
+    unsent: Vec<Event>,
     /// Given up on workers that were then taken from the configuration.
     written_off: BTreeSet<CommandId>,
     machines: BTreeMap<Name, Machine>,
@@ -74,6 +76,7 @@ impl World {
             newest: BTreeMap::new(),
             seals: BTreeMap::new(),
             sent: BTreeMap::new(),
+            unsent: Vec::new(),
             written_off: BTreeSet::new(),
             machines: MACHINES.iter().map(machine).collect(),
             clients: Clients::default(),
@@ -100,6 +103,7 @@ impl World {
             94 => self.with_machine(Machine::cut),
             95 if self.rng.permille(500) => self.with_machine(Machine::kill_daemon),
             96 if self.rng.permille(200) => self.restart(),
+            98 => self.tell_unsent(),
             97 if self.rng.permille(100) => self.reconfigure(),
             _ => self.rare_fault(),
         }
@@ -123,6 +127,15 @@ impl World {
     fn suspend(&mut self) {
         self.now.wall_us += 90_000_000_000;
         self.now.boot_us += 90_000_000_000;
+    }
+
+    /// One who could not make an order says so, perhaps long after.
+    fn tell_unsent(&mut self) {
+        if !self.unsent.is_empty() {
+            let at = self.rng.index(self.unsent.len());
+            let event = self.unsent.swap_remove(at);
+            self.take(vec![event]);
+        }
     }
 
     fn pass_time(&mut self) {

@@ -154,6 +154,12 @@ impl World {
         match directive {
             Directive::Start(order) => {
                 let command = order.command;
+                if self.has_faults && self.rng.permille(30) {
+                    let why = "no secret".to_owned();
+                    let worker = worker.clone();
+                    self.unsent.push(Event::Unsent { worker, stamp, command, why });
+                    return;
+                }
                 assert!(self.database.commands.contains_key(&command), "{command} is not stored");
                 let first = self.sent.entry(command).or_insert_with(|| worker.clone());
                 assert_eq!(first, worker, "{command} was sent to two workers");
@@ -183,6 +189,7 @@ impl World {
         }
         self.clients.master_died();
         self.seals.clear();
+        self.unsent.clear();
         self.restore();
     }
 
