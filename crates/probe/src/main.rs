@@ -24,6 +24,7 @@ use anyhow::{Context as _, bail};
 const USAGE: &str = "usage: probe run COUNT WIDTH PROGRAM [ARGUMENT…]
        probe moment FILE
        probe submit CHANGE_SOCKET CONTROL_SOCKET APP COUNT
+       probe fill CHANGE_SOCKET APP COUNT
        probe idle CONTROL_SOCKET
        probe lines COUNT [GO_FILE TIME_FILE]
        probe logs CHANGE_SOCKET CONTROL_SOCKET FOLDER APP JOBS LINES
@@ -49,6 +50,10 @@ fn obey(mut arguments: impl Iterator<Item = OsString>) -> anyhow::Result<String>
     let mut next = || arguments.next().context(USAGE);
     match task.to_str() {
         Some("moment") => moment::write(&next()?),
+        Some("fill") => {
+            let (change, app, count) = (next()?, next()?, number(&next()?)?);
+            submit::fill(&change, &app.to_string_lossy(), count)
+        }
         Some("idle") => submit::when_idle(&next()?),
         Some("lines") => {
             let count = number(&next()?)?;

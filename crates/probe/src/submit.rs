@@ -1,4 +1,4 @@
-//! Submits many launches over one connection and waits until the master knows the end of all.
+//! Submits many launches over one connection, and waits until the master knows the end of all.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -24,6 +24,21 @@ pub(crate) fn measure(
     app: &str,
     count: usize,
 ) -> anyhow::Result<String> {
+    let before = waiting(control)?;
+    let (begin, accepted, mut client, last) = submit(change, app, count)?;
+    client.send(&Follow { request: last, position: Position::default() })?;
+    client.receive::<Ended>()?;
+    Ok(format!("{begin} {accepted} {}", when_left(control, before)?))
+}
+
+/// Submits launches that wait. Returns a line: begin, all accepted, in ns.
+pub(crate) fn fill(change: &OsStr, app: &str, count: usize) -> anyhow::Result<String> {
+    let (begin, accepted, _, _) = submit(change, app, count)?;
+    Ok(format!("{begin} {accepted}\n"))
+}
+
+/// Returns when it began and when all were accepted, the connection, and the last request.
+fn submit(change: &OsStr, app: &str, count: usize) -> anyhow::Result<(i64, i64, Line, String)> {
     let launches = launches(app, &[], count)?;
     let begin = now_ns();
     let mut client = Line::open(Path::new(change), Role::Client)?;
@@ -40,22 +55,32 @@ pub(crate) fn measure(
         Ok(written) => written.context("write launches")?,
         Err(panic) => std::panic::resume_unwind(panic),
     }
-    client.send(&Follow { request: last, position: Position::default() })?;
-    client.receive::<Ended>()?;
-    Ok(format!("{begin} {accepted} {}", when_idle(control)?))
+    Ok((begin, accepted, client, last))
 }
 
 /// Waits until the master knows the end of everything; returns that moment in ns.
 pub(crate) fn when_idle(control: &OsStr) -> anyhow::Result<String> {
+    when_left(control, 0)
+}
+
+fn when_left(control: &OsStr, left: u64) -> anyhow::Result<String> {
     let mut control = Line::open(Path::new(control), Role::Control)?;
     loop {
-        control.send(&StatusWanted {})?;
-        let status: Status = control.receive()?;
-        if status.waiting + status.running == 0 {
+        let status = status(&mut control)?;
+        if status.waiting + status.running <= left {
             return Ok(format!("{}\n", now_ns()));
         }
         std::thread::sleep(GLANCE);
     }
+}
+
+fn waiting(control: &OsStr) -> anyhow::Result<u64> {
+    Ok(status(&mut Line::open(Path::new(control), Role::Control)?)?.waiting)
+}
+
+fn status(control: &mut Line) -> anyhow::Result<Status> {
+    control.send(&StatusWanted {})?;
+    control.receive()
 }
 
 /// Encodes launches of an app, each with an id of its own.

@@ -24,6 +24,7 @@ mod w4_logs;
 mod w4f_followers;
 mod w5_start;
 mod w5w_crowd;
+mod w6_queue;
 mod yard;
 
 use anyhow::bail;
@@ -53,6 +54,7 @@ const WORKLOADS: &[Workload] = &[
     Workload { name: "W4f", measure: w4f_followers::measure },
     Workload { name: "W5", measure: w5_start::measure },
     Workload { name: "W5w", measure: w5w_crowd::measure },
+    Workload { name: "W6", measure: w6_queue::measure },
 ];
 
 /// Measures what is asked for, or everything.

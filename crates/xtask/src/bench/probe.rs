@@ -54,6 +54,14 @@ pub(super) fn submit(
     Ok((end_ns - begin_ns) / 1e9)
 }
 
+/// Submits many launches of an app that wait. Returns the seconds until all were accepted.
+pub(super) fn fill(probe: &Path, change: &Path, app: &str, count: usize) -> anyhow::Result<f64> {
+    let mut measure = Command::new(probe);
+    measure.arg("fill").arg(change).arg(app).arg(count.to_string());
+    let [begin_ns, accepted_ns] = numbers(&output(&mut measure)?)?;
+    Ok((accepted_ns - begin_ns) / 1e9)
+}
+
 /// Launches `lines` so many times, each with so many lines. Returns the seconds from the beginning
 /// until the master had all logs, sealed and readable by line.
 pub(super) fn logs(

@@ -31,7 +31,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
 }
 
 /// Starts a master, waits until it says that it is ready, and ends it.
-fn to_ready_s(command: &mut Command) -> anyhow::Result<f64> {
+pub(super) fn to_ready_s(command: &mut Command) -> anyhow::Result<f64> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let begun = Instant::now();
     let mut master = command.spawn().context("start the master")?;

@@ -78,6 +78,20 @@ impl<'a> Yard<'a> {
         Ok(yard)
     }
 
+    /// Adds apps `wait0` and so on, each with a builder that has no worker.
+    pub(super) fn add_stuck_builders(&self, count: usize) -> anyhow::Result<()> {
+        let mut settings = self.master_settings(&[WORKER.to_owned()]);
+        let app = |number| {
+            format!(
+                "[app.wait{number}]\nbuilder = \"wait{number}\"\n[builder.wait{number}]\n\
+                 workers = [\"absent\"]\nsteps = [{{ command = [\"true\"] }}]\n"
+            )
+        };
+        settings += "[worker.absent]\nnames = [\"absent\"]\n";
+        settings.extend((0..count).map(app));
+        self.write("master.toml", &settings)
+    }
+
     /// Attaches the workers of a crowd.
     pub(super) fn attach_crowd(&self, port: &str) -> anyhow::Result<Crowd> {
         let files = (self.path("control.sock"), self.path("secrets"));
@@ -203,6 +217,11 @@ impl<'a> Yard<'a> {
     pub(super) fn submit(&self, app: &str, count: usize) -> anyhow::Result<f64> {
         let sockets = (self.path("change.sock"), self.path("control.sock"));
         super::probe::submit(&self.bench.probe, (&sockets.0, &sockets.1), app, count)
+    }
+
+    /// Submits many launches of an app that wait; returns the seconds until all were accepted.
+    pub(super) fn fill(&self, app: &str, count: usize) -> anyhow::Result<f64> {
+        super::probe::fill(&self.bench.probe, &self.path("change.sock"), app, count)
     }
 
     /// Runs jobs that write lines, all at once; returns the seconds until all logs are there.
