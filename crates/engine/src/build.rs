@@ -48,6 +48,7 @@ impl Engine {
             stop_reason: None,
             end: None,
         });
+        self.end_wait(now, request);
         self.durable.set_request_state(request, RequestState::Running { build: id });
         self.actions.push(Action::RequestChanged { request });
         self.advance(now, id);

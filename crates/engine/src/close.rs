@@ -34,6 +34,7 @@ impl Engine {
     fn close_one(&mut self, now: Now, id: RequestId, verdict: Verdict) {
         let Verdict { result, reason, exit_code } = verdict;
         let done = RequestState::Done { result, reason, exit_code, ended_us: now.wall_us };
+        self.end_wait(now, id);
         self.durable.set_request_state(id, done);
         self.volatile.forget_request(id);
         self.actions.push(Action::RequestChanged { request: id });

@@ -100,6 +100,18 @@ impl Engine {
         None
     }
 
+    /// Looks at the first of each line in the order of service, with what is kept for those before.
+    pub(crate) fn pass<'a>(
+        &'a self,
+        look: &mut impl FnMut(&'a Self, &'a Name, RequestId, &Reserved<'a>),
+    ) {
+        let mut reserved = self.kept_for_steps();
+        for (key, builder) in self.heads() {
+            look(self, builder, key.1, &reserved);
+            self.look_for_place(key, builder, &mut reserved);
+        }
+    }
+
     /// Returns what is kept before any request is looked at.
     fn kept_for_steps(&self) -> Reserved<'_> {
         let mut reserved = Reserved::default();

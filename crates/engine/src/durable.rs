@@ -17,6 +17,7 @@ use crate::row::{
     StepProgress, StepState, SubmissionKey, Write,
 };
 use crate::table::Table;
+use crate::waits::Waits;
 
 /// Which database and which start of a master this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,6 +283,13 @@ impl Durable {
         let changes = self.requests.get(&id).filter(|_| is_done).map(|row| row.changes.clone());
         for change in changes.into_iter().flatten() {
             self.release(change);
+        }
+    }
+
+    /// Changes what a request has waited for.
+    pub(crate) fn edit_waits(&mut self, id: RequestId, change: impl FnOnce(&mut Waits)) {
+        if let Some(request) = self.requests.edit(&id) {
+            change(&mut request.waits);
         }
     }
 

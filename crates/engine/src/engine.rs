@@ -89,6 +89,7 @@ impl Engine {
             }
         }
         self.dispatch(now);
+        self.watch_waits(now);
         self.tell_audience(now);
         self.tell_what_is_left();
         self.dismiss_strangers(now);
@@ -123,12 +124,13 @@ impl Engine {
 
     fn due(&mut self, now: Now) {
         while let Some(deadline) = self.volatile.take_due(now.boot_us) {
-            if deadline != Deadline::Look {
+            if !matches!(deadline, Deadline::Look | Deadline::Waits) {
                 self.volatile.audience.stir();
             }
             match deadline {
                 Deadline::Settle => self.settle(now),
                 Deadline::Look => {}
+                Deadline::Waits => self.look_at_waits(now),
                 Deadline::Stable { scheduler, lane } => self.stable(now, &scheduler, &lane),
                 Deadline::Unfollowed(request) => self.unfollowed(now, request),
             }

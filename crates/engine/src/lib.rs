@@ -56,6 +56,7 @@ mod table;
 mod time;
 pub mod variable;
 mod volatile;
+mod waits;
 mod why;
 mod workers;
 
@@ -80,4 +81,5 @@ pub use result::BuildResult;
 pub use row::{Rows, Write};
 pub use time::Now;
 pub use volatile::Absence;
+pub use waits::{Hindrance, Waits};
 pub use why::{Blocker, Standing, StepWait};

@@ -43,6 +43,9 @@ impl Engine {
         for pending in self.durable.pending.iter() {
             self.volatile.arm_stable(now, pending);
         }
+        let noted = self.durable.requests().filter(|request| request.waits.now.is_some());
+        self.volatile.first_in_line = noted.map(|request| request.id).collect();
+        self.watch_waits(now);
         let attended: Vec<_> = self
             .durable
             .requests()

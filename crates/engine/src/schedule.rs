@@ -11,6 +11,7 @@ use crate::row::{OnDisconnect, Pending, Request, RequestState};
 use crate::scheduler::{Scheduler, Weight};
 use crate::time::Now;
 use crate::volatile::Deadline;
+use crate::waits::Waits;
 
 /// A request about to be made.
 pub(crate) struct NewRequest {
@@ -189,6 +190,7 @@ impl Engine {
             submitted_us: now.wall_us,
             on_disconnect: new.on_disconnect,
             properties: new.properties,
+            waits: Waits::default(),
             state: RequestState::Waiting,
         });
         (id, name)

@@ -24,6 +24,8 @@ pub(crate) enum Deadline {
     Unfollowed(RequestId),
     /// The audience is looked at again.
     Look,
+    /// What the first of each line waits for is looked at.
+    Waits,
 }
 
 /// A worker with a connection.
@@ -62,6 +64,8 @@ pub(crate) struct Volatile {
     left_us: BTreeMap<Name, i64>,
     /// Attached workers that the configuration does not have, and that were not sent away yet.
     pub(crate) strangers: BTreeSet<Name>,
+    /// Whose reason to wait is noted, being the first of a line.
+    pub(crate) first_in_line: BTreeSet<RequestId>,
     pub(crate) followers: BTreeMap<RequestId, u32>,
     pub(crate) audience: Audience,
     pub(crate) recent: Recent,

@@ -162,6 +162,12 @@ impl Engine {
 
     /// Returns what keeps the first in a builder's line waiting.
     pub(crate) fn builder_blockers(&self, name: &Name) -> Vec<Blocker> {
+        let head = self.durable.index().head(name).map(|(_, request)| request);
+        self.blockers_with(name, &self.reserved_before(head))
+    }
+
+    /// The same, where what is kept for those before is known.
+    pub(crate) fn blockers_with(&self, name: &Name, reserved: &Reserved<'_>) -> Vec<Blocker> {
         let Some(builder) = self.settings.builders.get(name) else {
             return vec![Blocker::BuilderUnknown { builder: name.clone() }];
         };
@@ -175,11 +181,9 @@ impl Engine {
         if attached.is_empty() {
             return vec![Blocker::NoWorkerAttached { configured }];
         }
-        let head = self.durable.index().head(name).map(|(_, request)| request);
-        let reserved = self.reserved_before(head);
         let mut blockers: Vec<Blocker> = Vec::new();
         for worker in attached {
-            let found = self.blocker(name, builder, worker, &reserved);
+            let found = self.blocker(name, builder, worker, reserved);
             // A lock of the whole master is one reason, not one for each worker.
             blockers.extend(found.filter(|found| !blockers.contains(found)));
         }

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod core;
 pub mod daemon;
 pub mod doors;
+mod duration;
 #[cfg(fuzzing)]
 pub mod fuzz;
 pub mod gate;

@@ -68,6 +68,9 @@ fn a_lock_outlives_both_daemons_and_goes_from_one_to_the_next() {
     let table = yard.master(&["locks"]).out();
     assert!(table.contains("a#1 on ") && table.contains("c#1/alone on "), "{table}");
 
+    wait_until("the reason to be noted", || {
+        yard.master(&["why", "b#1"]).out().contains("for lock l").then_some(())
+    });
     master.kill();
     worker.kill();
     let _master = yard.start_master();
@@ -81,6 +84,10 @@ fn a_lock_outlives_both_daemons_and_goes_from_one_to_the_next() {
     assert_eq!(yard.results("b", 1), ["SUCCESS"]);
     let order = ["a has it", "a gives it", "c has it", "c gives it", "b has it", "b gives it", ""];
     assert_eq!(witness(&yard), order.join("\n"));
+    let why = yard.master(&["why", "b#1"]).out();
+    assert!(why.contains("waited") && why.contains("for lock l"), "what it was is kept: {why}");
+    let why = yard.master(&["why", "c#1"]).out();
+    assert!(why.contains(" for its locks"), "{why}");
     let builds = yard.ask(&["builds", "c"]);
     assert!(builds[0]["steps"][1]["locks_us"].as_i64() > Some(0), "{builds:?}");
     let lock = yard.ask(&["locks"]).remove(0);

@@ -9,6 +9,7 @@ use crate::id::{BuildId, BuildsetId, ChangeId, RequestId, RequestName};
 use crate::property::Properties;
 use crate::result::BuildResult;
 use crate::table::Row;
+use crate::waits::Waits;
 
 /// One request. Its name is unique and is what people type.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,8 @@ pub struct Request {
     pub on_disconnect: OnDisconnect,
     /// What its scheduler or app gives its build.
     pub properties: Properties,
+    /// What it has waited for.
+    pub waits: Waits,
     pub state: RequestState,
 }
 

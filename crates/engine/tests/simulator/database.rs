@@ -457,6 +457,8 @@ fn check_request(old: &Request, new: &Request) {
     let mut expected = Request { state: new.state.clone(), ..old.clone() };
     if was_queued {
         expected.priority = new.priority;
+        expected.waits = new.waits.clone();
+        check_waits(old, new);
     }
     if begins {
         let kept = old.changes.iter().all(|change| new.changes.contains(change));
@@ -465,6 +467,16 @@ fn check_request(old: &Request, new: &Request) {
         (expected.change, expected.changes) = (new.change, new.changes.clone());
     }
     assert_eq!(*new, expected, "a request keeps what it was accepted with");
+}
+
+/// What was waited for is not forgotten, and nothing is once the wait is over.
+fn check_waits(old: &Request, new: &Request) {
+    for (hindrance, us) in &old.waits.spent {
+        let now = new.waits.spent.get(hindrance);
+        assert!(now.is_some_and(|now| now >= us), "{} forgets {hindrance}", old.name);
+    }
+    let is_waiting = matches!(new.state, RequestState::Waiting);
+    assert!(is_waiting || new.waits.now.is_none(), "{} waits no longer", new.name);
 }
 
 fn check_step(before: &StepProgress, after: &StepProgress) {

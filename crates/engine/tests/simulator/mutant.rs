@@ -65,6 +65,7 @@ pub(crate) enum Column {
     RequestPriority,
     RequestScheduler,
     RequestCollapses,
+    RequestWaits,
     BuildProperties,
     BuildSlot,
     BuildSteps,
@@ -114,6 +115,7 @@ impl Mutant {
         Self::ForgottenColumn(Column::RequestPriority),
         Self::ForgottenColumn(Column::RequestScheduler),
         Self::ForgottenColumn(Column::RequestCollapses),
+        Self::ForgottenColumn(Column::RequestWaits),
         Self::ForgottenColumn(Column::BuildProperties),
         Self::ForgottenColumn(Column::BuildSlot),
         Self::ForgottenColumn(Column::BuildSteps),
@@ -214,6 +216,9 @@ impl Column {
             Self::RequestScheduler => rows.requests.iter_mut().for_each(|row| row.scheduler = None),
             Self::RequestCollapses => {
                 rows.requests.iter_mut().for_each(|row| row.collapses = false);
+            }
+            Self::RequestWaits => {
+                rows.requests.iter_mut().for_each(|row| row.waits = engine::Waits::default());
             }
             Self::BuildProperties => {
                 rows.builds.iter_mut().for_each(|row| row.properties.clear());

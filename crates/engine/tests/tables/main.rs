@@ -25,5 +25,6 @@ mod results;
 mod scheduling;
 mod secrets;
 mod stopping;
+mod waits;
 mod workers;
 mod yard;

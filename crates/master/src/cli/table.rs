@@ -1,5 +1,6 @@
 //! Tables for people: columns as wide as their cells, no colour, stable order.
 
+pub(super) use crate::duration::duration;
 use std::io::{self, Write};
 
 /// Writes rows under a head line.
@@ -25,17 +26,6 @@ pub(super) fn write(out: &mut impl Write, head: &[&str], rows: &[Vec<String>]) -
 /// Makes text from elsewhere harmless for a terminal: control characters become spaces.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Shows a duration of µs in its two largest units.
-pub(super) fn duration(us: i64) -> String {
-    let seconds = us / 1_000_000;
-    match seconds {
-        ..1 => format!("{} ms", us / 1_000),
-        1..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
-    }
 }
 
 #[cfg(test)]

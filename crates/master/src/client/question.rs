@@ -11,7 +11,8 @@ use proto::message::question::{
 
 use super::authority::Authority;
 use super::session::{Session, refusal};
-use crate::core::Question;
+use crate::core::{Question, waited};
+use crate::duration::duration;
 
 /// Most builds in one answer.
 const MOST_BUILDS: u32 = 500;
@@ -101,14 +102,29 @@ pub(super) async fn why(
             "is just changing".to_owned()
         }
     };
-    let steps =
-        session.parts.store.build_by_name(&name, None).await?.map(|build| build_line(&build).steps);
-    let reasons = steps.unwrap_or_default().into_iter().map(|step| Reason {
+    let build = session.parts.store.build_by_name(&name, None).await?;
+    let started_us = build.as_ref().map(|build| build.started_us);
+    let ended_us = match row.state {
+        RequestState::Done { ended_us, .. } => Some(ended_us),
+        RequestState::Waiting | RequestState::Merged { .. } | RequestState::Running { .. } => None,
+    };
+    let until_us = started_us.or(ended_us).unwrap_or(row.submitted_us);
+    let mut reasons = waited::reasons(&row, until_us);
+    let steps = build.map(|build| build_line(&build).steps).unwrap_or_default();
+    reasons.extend(steps.iter().map(step_reason));
+    Ok(Ok(Why { request: name.to_string(), headline, reasons }))
+}
+
+fn step_reason(step: &StepLine) -> Reason {
+    let waited = match step.locks_us {
+        0 => String::new(),
+        us => format!(", after {} for its locks", duration(us)),
+    };
+    Reason {
         is_met: step.result == "SUCCESS",
         what: format!("step {}", step.name),
-        detail: format!("{} {}", step.result, step.detail).trim().to_owned(),
-    });
-    Ok(Ok(Why { request: name.to_string(), headline, reasons: reasons.collect() }))
+        detail: format!("{} {}{waited}", step.result, step.detail).trim().to_owned(),
+    }
 }
 
 pub(super) async fn locks(session: &Session<'_>) -> anyhow::Result<Result<Locks, Refusal>> {

@@ -8,6 +8,7 @@ use proto::message::question::{QueueLine, Reason, RequestLine, Requests, Why, Wo
 
 use super::handle::Overview;
 use super::trail::{describe, stage_of};
+use super::waited;
 use crate::utc::utc;
 
 /// Lists what waits, everybody's or of one owner, in the order of service per builder.
@@ -81,14 +82,16 @@ pub(super) fn why(engine: &Engine, name: &engine::RequestName) -> Option<Why> {
                 what: kind(blocker).to_owned(),
                 detail: describe(blocker),
             };
-            ("has not started because:".to_owned(), blockers.iter().map(unmet).collect())
+            let mut reasons: Vec<Reason> = blockers.iter().map(unmet).collect();
+            reasons.extend(waited::reasons(request, crate::clock::wall_us()));
+            ("has not started because:".to_owned(), reasons)
         }
         Standing::Merged { into, .. } => {
             let what = "queue".to_owned();
             let detail = format!("it ends as {into} does; see: master why {into}");
             (format!("was merged into {into}:"), vec![Reason { is_met: false, what, detail }])
         }
-        Standing::Running { worker, step, away, is_stopped, wait, .. } => {
+        Standing::Running { build, worker, step, away, is_stopped, wait } => {
             let step = step.map(|step| format!(", in step {step}")).unwrap_or_default();
             let waits = wait
                 .as_ref()
@@ -116,6 +119,8 @@ pub(super) fn why(engine: &Engine, name: &engine::RequestName) -> Option<Why> {
                     detail: format!("master stop {name} --give-up"),
                 });
             }
+            let started = engine.durable().build(build).map(|build| build.started_us);
+            reasons.extend(started.into_iter().flat_map(|us| waited::reasons(request, us)));
             (headline, reasons)
         }
     };

@@ -18,6 +18,7 @@ mod news;
 mod run;
 mod shortage;
 mod trail;
+pub mod waited;
 
 pub(crate) use answer::absence;
 

@@ -41,6 +41,7 @@ migrations! {
     5 "properties": "0005_properties.sql";
     6 "collapsing": "0006_collapsing.sql";
     7 "command locks": "0007_command_locks.sql";
+    8 "request waits": "0008_request_waits.sql";
 }
 
 // BIGINT is what both read as an i64; SQLite takes any word for it.

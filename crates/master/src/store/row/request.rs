@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use config::Name;
 use engine::property::Properties;
 use engine::row::{OnDisconnect, Request, RequestState};
-use engine::{BuildId, BuildResult, BuildsetId, ChangeId, RequestId, RequestName};
+use engine::{BuildId, BuildResult, BuildsetId, ChangeId, RequestId, RequestName, Waits};
 
 use crate::store::codec::{name, narrow, pack, unpack};
 use crate::store::query::{Query, query};
@@ -17,7 +17,7 @@ macro_rules! select {
         concat!(
             "SELECT id, label, number, builder, buildset, change, changes, owner, reason, \
              priority, submitted_us, on_disconnect, build, result, result_reason, exit_code, \
-             ended_us, properties, scheduler, collapses, merged_into FROM request ",
+             ended_us, properties, scheduler, collapses, merged_into, waits FROM request ",
             $tail
         )
     };
@@ -50,15 +50,16 @@ pub(in crate::store) fn put(row: &Request) -> Query<'_> {
         submitted_us,
         on_disconnect,
         properties,
+        waits,
         state,
     } = row;
     let state = state_cells(state);
     query!(
         "INSERT INTO request (id, label, number, builder, buildset, change, changes, owner, \
          reason, priority, submitted_us, on_disconnect, build, result, result_reason, \
-         exit_code, ended_us, properties, scheduler, collapses, merged_into) \
+         exit_code, ended_us, properties, scheduler, collapses, merged_into, waits) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-         $18, $19, $20, $21) \
+         $18, $19, $20, $21, $22) \
          ON CONFLICT (id) DO UPDATE SET label = excluded.label, number = excluded.number, \
          builder = excluded.builder, buildset = excluded.buildset, change = excluded.change, \
          changes = excluded.changes, owner = excluded.owner, reason = excluded.reason, \
@@ -67,7 +68,8 @@ pub(in crate::store) fn put(row: &Request) -> Query<'_> {
          result = excluded.result, result_reason = excluded.result_reason, \
          exit_code = excluded.exit_code, ended_us = excluded.ended_us, \
          properties = excluded.properties, scheduler = excluded.scheduler, \
-         collapses = excluded.collapses, merged_into = excluded.merged_into",
+         collapses = excluded.collapses, merged_into = excluded.merged_into, \
+         waits = excluded.waits",
         id.0,
         label.as_str(),
         *number,
@@ -88,7 +90,8 @@ pub(in crate::store) fn put(row: &Request) -> Query<'_> {
         pack_properties(properties),
         scheduler.as_ref().map(Name::as_str),
         i64::from(*collapses),
-        state.merged_into
+        state.merged_into,
+        (!waits.is_empty()).then(|| pack(waits))
     )
 }
 
@@ -146,6 +149,10 @@ pub(in crate::store) fn read(record: &Record) -> Result<Request, ReadError> {
             .find(|known| on_disconnect_word(*known) == on_disconnect)
             .ok_or_else(|| ReadError::new("on_disconnect", format!("`{on_disconnect}`")))?,
         properties: properties(record)?,
+        waits: match record.bytes_or_null("waits")? {
+            Some(cell) => unpack("waits", &cell)?,
+            None => Waits::default(),
+        },
         state: read_state(record)?,
     })
 }

@@ -19,7 +19,9 @@ use engine::row::{
 use engine::step::{
     CommandStep, ExitCodes, GitMethod, GitMode, GitStep, Repository, ScriptStep, Step, StepKind,
 };
-use engine::{BuildId, BuildResult, BuildsetId, ChangeId, Plan, RequestId, RequestName};
+use engine::{
+    BuildId, BuildResult, BuildsetId, ChangeId, Hindrance, Plan, RequestId, RequestName, Waits,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -194,12 +196,12 @@ fn request_state() -> impl Strategy<Value = RequestState> {
 pub(super) fn request() -> impl Strategy<Value = Request> {
     let ids = (int(), request_name(), name(), int(), int(), vec(int().prop_map(ChangeId), 0..4));
     let on_disconnect = prop_oneof![Just(OnDisconnect::Cancel), Just(OnDisconnect::Keep)];
-    let asked = (option::of(name()), any::<i32>(), any::<bool>());
+    let asked = (option::of(name()), any::<i32>(), any::<bool>(), waits());
     let rest = (text(), text(), asked, int(), on_disconnect, properties(), request_state());
     (ids, rest).prop_map(|(ids, rest)| {
         let (id, name, builder, buildset, change, changes) = ids;
         let (owner, reason, asked, submitted_us, on_disconnect, properties, state) = rest;
-        let (scheduler, priority, collapses) = asked;
+        let (scheduler, priority, collapses, waits) = asked;
         Request {
             id: RequestId(id),
             name,
@@ -215,9 +217,23 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
             submitted_us,
             on_disconnect,
             properties,
+            waits,
             state,
         }
     })
+}
+
+fn waits() -> impl Strategy<Value = Waits> {
+    let hindrance = prop_oneof![
+        name().prop_map(Hindrance::Lock),
+        Just(Hindrance::Resources),
+        Just(Hindrance::Worker),
+        Just(Hindrance::Requirement),
+        Just(Hindrance::NoWorker),
+    ]
+    .boxed();
+    let spent = btree_map(hindrance.clone(), int(), 0..3);
+    (spent, option::of((hindrance, int()))).prop_map(|(spent, now)| Waits { spent, now })
 }
 
 fn exit() -> impl Strategy<Value = Exit> {

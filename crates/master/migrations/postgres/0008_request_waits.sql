@@ -1,0 +1,2 @@
+-- What a request has waited for, and for how long.
+ALTER TABLE request ADD COLUMN waits BYTEA;
