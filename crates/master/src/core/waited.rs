@@ -5,8 +5,8 @@ use proto::message::question::Reason;
 
 use crate::duration::duration;
 
-/// Shorter waits are nobody's concern, in µs.
-const LEAST_US: i64 = 1_000;
+/// Lines are looked at every second, so a shorter wait may be none. In µs.
+const LEAST_US: i64 = 1_000_000;
 
 /// Tells what a request waited for until a moment: now, its start, or its end without one. The
 /// longest is first.
